@@ -36,16 +36,33 @@ class Table:
     footnotes: tuple[tuple[str, str], ...] = ()
     remark: str = ""
     compact: bool = False
+    note: str = ""  # a second, grey line of the caption
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The heading of every column, for a page on which a row stands as pairs of label and value."""
+        rows = [[c.text for c in row for _ in range(c.span)] for row in self.head]
+        wide = max(map(len, rows), default=0)
+        columns = zip(*(row + [""] * (wide - len(row)) for row in rows), strict=True)
+        return tuple(", ".join(dict.fromkeys(text for text in column if text)) for column in columns)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing as inline SVG, or what makes it, with its caption, its name on the page and the numbers it draws."""
+    """A drawing as inline SVG, or what makes it, with its caption, its name on the page and the numbers it draws.
+
+    `narrow` is the drawing for a phone, where there is one; `key` names the series, each with a sample of its mark as
+    SVG.
+    """
 
     drawing: str | Delayed
     caption: str
     name: str = ""
     numbers: pl.DataFrame | None = None
+    narrow: str = ""
+    key: tuple[tuple[str, str], ...] = ()
+    title: str = ""
+    note: str = ""
 
     @property
     def svg(self) -> str:
@@ -98,10 +115,14 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Blocks that are folded away until the reader opens them; what is open is printed."""
+    """Blocks that are folded away until the reader opens them. They are printed unfolded.
+
+    An `appendix` repeats what is shown before for another model or is long: it is printed only with the appendix.
+    """
 
     summary: str
     blocks: tuple[Block, ...]
+    appendix: bool = False
 
 
 Block = Table | Figure | Pictures | Paragraph | Facts | Points | Folded
@@ -109,12 +130,18 @@ Block = Table | Figure | Pictures | Paragraph | Facts | Points | Folded
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page; `absent` says in one line why it has no content."""
+    """A section of the page; `answer` is its result in one sentence, `absent` says why it has no content."""
 
     name: str
     title: str
     blocks: tuple[Block, ...] = ()
     absent: str = ""
+    answer: str = ""
+
+    @property
+    def unprinted(self) -> int:
+        """How many folded parts are printed only with the appendix."""
+        return sum(_appendices(self.blocks))
 
 
 def table(
@@ -155,6 +182,12 @@ def within(blocks: Iterable[Block]) -> Iterator[Block]:
             yield from within(block.blocks)
         else:
             yield block
+
+
+def _appendices(blocks: Iterable[Block]) -> Iterator[int]:
+    for block in blocks:
+        if isinstance(block, Folded):
+            yield 1 if block.appendix else sum(_appendices(block.blocks))
 
 
 def drawn(sections: Sequence[Section], pool: Executor | None) -> list[Section]:

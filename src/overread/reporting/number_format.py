@@ -47,6 +47,8 @@ def interval(value: Any, low: Any, high: Any, digits: int = 3, *, signed: bool =
     '0.842 (0.815–0.867)'
     >>> interval(0.03, -0.01, 0.07, signed=True)
     '+0.030 (−0.010 to +0.070)'
+    >>> interval(0.044, -0.0004, 0.088, signed=True)
+    '+0.044 (−0.0004 to +0.088)'
     """
     if isnan(number(value)):
         return MISSING
@@ -54,7 +56,20 @@ def interval(value: Any, low: Any, high: Any, digits: int = 3, *, signed: bool =
     if isnan(number(low)) or isnan(number(high)):
         return middle
     joint = " to " if signed or number(low) < 0 else "–"
-    return f"{middle} ({fixed(low, digits, signed=signed)}{joint}{fixed(high, digits, signed=signed)})"
+    return f"{middle} ({limit(low, digits, signed=signed)}{joint}{limit(high, digits, signed=signed)})"
+
+
+def limit(value: Any, digits: int = 3, *, signed: bool = False) -> str:
+    """A limit of an interval: one that is not 0 but would be printed as 0 keeps its first digit, and so its side.
+
+    >>> limit(-0.0004, signed=True), limit(0.0, signed=True), limit(1e-9)
+    ('−0.0004', '0.000', '0.000')
+    """
+    x = number(value)
+    if isfinite(x) and x != 0 and not float(f"{abs(x):.{digits}f}"):
+        more = next((d for d in range(digits + 1, digits + 4) if float(f"{abs(x):.{d}f}")), digits)
+        return fixed(x, more, signed=signed)
+    return fixed(x, digits, signed=signed)
 
 
 def p_value(p: Any) -> str:

@@ -18,8 +18,13 @@ from overread import integrity, runs, tables
 from overread.characters import visible
 from overread.ledger import read as read_ledger
 from overread.reporting import checklists
-from overread.reporting.blocks import Section, Table, drawn
+from overread.reporting.blocks import Section, drawn
 from overread.reporting.export import files_beside, text_exports
+from overread.reporting.first_page import question
+from overread.reporting.first_page.contents import parts
+from overread.reporting.first_page.first_page_parts import FirstPage
+from overread.reporting.first_page.limits import MOST_LIMITS, limitations
+from overread.reporting.first_page.page_facts import facts, made_line
 from overread.reporting.methods.bibliography import Cited, Reference
 from overread.reporting.methods.methods_section import compose_methods
 from overread.reporting.report_data import ReportData, read_evidence
@@ -107,9 +112,10 @@ def _refuse_edited(out: Path) -> None:
 
 def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
     """Write the page, last, and what stands beside it; their paths."""
-    headlines = summary.headlines(evidence)
-    text = render(evidence, sections, headlines, cited.references)
-    top = Section("summary", "Summary", headlines)
+    first = question.first_page(evidence)
+    text = render(evidence, sections, first, cited.references)
+    shown = (*((first.figure,) if first.figure else ()), *((first.table,) if first.table else ()), *first.detail)
+    top = Section("summary", "First page", shown)
     with replacing_report(out, [*files_beside.names([top, *sections]), *text_exports.names(evidence), PAGE]):
         written = files_beside.write_beside(evidence, [top, *sections], out)
         written += text_exports.write_pasted(evidence, sections, cited, out)
@@ -149,11 +155,10 @@ def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[lis
     return sections, cited
 
 
-def render(
-    evidence: ReportData, sections: Sequence[Section], headlines: Sequence[Table], references: Sequence[Reference]
-) -> str:
+def render(evidence: ReportData, sections: Sequence[Section], first: FirstPage, references: Sequence[Reference]) -> str:
     """The page as text."""
-    files = tables.file_names(figure.name for figure in files_beside.figures_of(sections))
+    drawings = [first.figure] if first.figure else []
+    files = tables.file_names(figure.name for figure in (*drawings, *files_beside.figures_of(sections)))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("overread.reporting"),
         autoescape=True,
@@ -162,18 +167,19 @@ def render(
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
-    environment.filters["cite"] = linked_citations
+    environment.filters |= {"cite": linked_citations, "number": number_markup, "unbroken": unbroken}
     environment.filters["file"] = lambda name: files[name]
     environment.tests["kind"] = lambda block, name: type(block).__name__ == name
     return environment.get_template("report.html.j2").render(
         style=Markup(resources.files("overread.reporting").joinpath("style.css").read_text(encoding="utf-8")),
         title=str(evidence.study.get("title") or "Evidence report"),
         paragraph=summary.study_paragraph(evidence),
-        made=_made(evidence),
-        verdicts=summary.verdict_block(evidence),
-        headlines=headlines,
-        warnings=summary.warnings(evidence),
-        sections=[s for s in sections if not s.absent],
+        made=made_line(evidence),
+        first=replace(first, facts=first.facts or facts(evidence)),
+        limits=limitations(evidence),
+        most=MOST_LIMITS,
+        titles={s.name: s.title for s in sections if not s.absent},
+        parts=parts(sections, question.leading(evidence)),
         left_out=study_notes.left_out(list(sections)),
         references=references,
     )
@@ -184,17 +190,24 @@ def _shown(value: Any) -> Any:
     return visible(value, keep="\n\t") if type(value) is str else value
 
 
-def _made(evidence: ReportData) -> str:
-    """Which program made it and when: the day of the evaluation, so that the same evidence gives the same page."""
-    version = (evidence.run.get("versions") or {}).get("overread")
-    day = str(evidence.run.get("started") or "")[:10]
-    hashed = str(evidence.study.get("protocol_hash") or "")
-    parts = [
-        "overread" + (f" {version}" if version else ""),
-        f"evaluated {day}" if day else "",
-        f"protocol {hashed[:12]}" if hashed else "",
-    ]
-    return " · ".join(p for p in parts if p)
+def number_markup(text: str) -> Markup:
+    """A number with its interval, which is set smaller.
+
+    >>> number_markup("0.838 (0.832–0.844)")
+    Markup('0.838 <span class="ci">(0.832–0.844)</span>')
+    """
+    value, bracket, rest = visible(text, keep="\n\t").partition(" (")
+    return escape(value) + (Markup(' <span class="ci">({}</span>').format(rest) if bracket else Markup(""))
+
+
+def unbroken(text: str) -> Markup:
+    """A sentence in which no line breaks within an interval.
+
+    >>> unbroken("0.8 (95% interval 0.7 to 0.9).")
+    Markup('0.8 (95% interval <span class="nb">0.7 to 0.9).</span>')
+    """
+    text = str(escape(visible(text, keep="\n\t")))
+    return Markup(re.sub(r"([+\u2212]?\d[\d.]* to [+\u2212]?\d[\d.]*\)?[.,;:]?)", r'<span class="nb">\1</span>', text))
 
 
 def linked_citations(text: str) -> Markup:

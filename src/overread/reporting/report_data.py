@@ -54,6 +54,14 @@ class Cast:
         """The external populations."""
         return tuple(p for p in self.populations if p.startswith("external:"))
 
+    def series(self, rater: str) -> int:
+        """The place of a model on the page, which gives its colour and mark in every figure; outputs have the model's.
+
+        A rater that is no model of the page comes after them.
+        """
+        model = rater.partition(" [")[0]
+        return self.raters.index(model) if model in self.raters else len(self.raters)
+
     def populations_of(self, rater: str) -> tuple[str, ...]:
         """The populations that a rater was tested on."""
         return self.own.get(rater, self.populations)

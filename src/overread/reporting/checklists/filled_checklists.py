@@ -11,8 +11,8 @@ from overread.errors import InputError, did_you_mean
 from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, group, heads, table
 from overread.reporting.checklists.answer_rules import RULES
 from overread.reporting.checklists.guideline_items import Found, Guideline, Item, guidelines, topics
+from overread.reporting.first_page.limits import limitations
 from overread.reporting.report_data import ReportData
-from overread.reporting.sections.summary import warnings
 
 YES, PART, NO = "answered", "in part", "not answered"
 STATED = "stated by the authors"
@@ -40,7 +40,7 @@ class Filled:
 
 def places(evidence: ReportData, sections: Iterable[Section]) -> dict[str, str]:
     """Where an answer can stand: the parts of the page that are there, name: title."""
-    first = {"top": "First page"} | ({"warnings": "Read this first"} if warnings(evidence) else {})
+    first = {"top": "First page"} | ({"limits": "What limits this"} if limitations(evidence) else {})
     return first | {s.name: s.title for s in sections if not s.absent}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from overread.reporting.checklists.guideline_items import Found
+from overread.reporting.first_page import limits
 from overread.reporting.number_format import plural
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections import summary as first_page
@@ -84,9 +85,9 @@ def openings(evidence: ReportData) -> Found | None:
 
 
 def limitations(evidence: ReportData) -> Found | None:
-    """The warnings of the first page."""
-    found = first_page.warnings(evidence)
-    return Found("warnings", " ".join(found)) if found else None
+    """What limits the answer of the first page."""
+    found = [f"{each.head} {each.text}".strip() for each in limits.limitations(evidence)]
+    return Found("limits", " ".join(found)) if found else None
 
 
 def _versions(evidence: ReportData) -> dict[str, str]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from overread.reporting.export.markdown import inline
 from overread.reporting.methods.bibliography import REFERENCES
+from overread.reporting.first_page.limits import limitations
 from overread.reporting.number_format import MISSING, count, exact, interval, listed, plural
 from overread.reporting.report_data import (
     GAP_METRICS,
@@ -23,7 +24,7 @@ from overread.reporting.report_data import (
     population_title,
     with_key,
 )
-from overread.reporting.sections.summary import NOT_STATED, warnings
+from overread.reporting.sections.summary import NOT_STATED
 
 _GAPS = 10  # of a card: the first ones in the order of the estimates
 
@@ -191,7 +192,7 @@ def _gaps(evidence: ReportData, rater: str) -> str:
 
 def _caveats(evidence: ReportData) -> str:
     stated = _statement(evidence, "limitations")
-    points = [*warnings(evidence), *([f"The authors: {stated}"] if stated else [])]
+    points = [*[f"{each.head} {each.text}".strip() for each in limitations(evidence)], *([f"The authors: {stated}"] if stated else [])]
     return "\n".join(f"- {inline(p)}" for p in points) if points else "None."
 
 

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -17,10 +18,15 @@ from matplotlib.figure import Figure
 
 from overread.characters import visible
 
-INK, GREY, PALE, RULE, AMBER = "#1c2126", "#5b646c", "#e9edf0", "#c3cad0", "#8a6100"
-# Okabe & Ito's palette, safe for colour-blind readers: internal is blue, external sites follow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5539", "#1c2126")
-MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
+INK, GREY, PALE, RULE, AMBER, GRID = "#1b1f24", "#57606a", "#f4f6f8", "#d0d7de", "#775500", "#e4e8ec"
+# Colours of the models: told apart by colour-blind readers together with their markers, and 5:1 on white, because
+# numbers are printed in them.
+COLOURS = ("#0b63a5", "#b34700", "#00704a", "#8a3c8f", "#75640a", "#007184", "#a2195b", "#5c4a3d")
+MARKERS = ("o", "D", "^", "v", "P", "p", "h", "s")
+# Populations and reference standards are no models: their series start here, in another order of colours and markers.
+OTHER_SERIES = 64
+_OTHER_COLOURS = ("#3d4650", "#8a3c8f", "#00704a", "#75640a", "#a2195b", "#007184", "#5c4a3d", "#0b63a5")
+_OTHER_MARKERS = ("s", "v", "^", "P", "h", "p", "D", "o")
 # Lines: solid first. A plain dash comes last, because decision curves use it for treating everyone.
 DASHES: tuple[Any, ...] = ("-", (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (5, 1.6)))
 WIDTH = 9.8  # inches: the width of a page's column
@@ -97,17 +103,42 @@ def columns_for(count: int) -> int:
     return 3 if count == 6 else min((4, 5), key=lambda c: (-count % c, -c))
 
 
+@dataclass(frozen=True, slots=True)
+class SeriesStyle:
+    """How a series is drawn: its colour, its marker and its line; `dashes` is the attribute of an SVG path."""
+
+    colour: str
+    marker: str
+    dashes: str = ""
+
+
+DIFFERENCE = SeriesStyle(INK, "s")  # a difference between two series is neither of them
+
+
+def series_style(index: int) -> SeriesStyle:
+    """The style of the index-th series, for drawings in SVG."""
+    dashes = ("", ' stroke-dasharray="1.6 1.6"', ' stroke-dasharray="6 2 1.5 2"', ' stroke-dasharray="6 2"')
+    return SeriesStyle(
+        series_colour(index), series_marker(index), dashes[index % OTHER_SERIES // len(COLOURS) % len(dashes)]
+    )
+
+
 def series_colour(index: int) -> str:
-    """The colour of the index-th series (a population or a model; 0 = internal)."""
+    """The colour of the index-th series: of a model by its place on the page, of another from OTHER_SERIES on."""
+    if index >= OTHER_SERIES:
+        return _OTHER_COLOURS[(index - OTHER_SERIES) % len(_OTHER_COLOURS)]
     return COLOURS[index % len(COLOURS)]
 
 
 def series_marker(index: int) -> str:
-    """The marker of the index-th series; colour and marker together are unique for 64 series.
+    """The marker of the index-th series; colour and marker together are unique for 64 series of models.
 
-    >>> series_marker(0), series_marker(8)
-    ('o', 'D')
+    >>> series_marker(0), series_marker(8), series_marker(OTHER_SERIES)
+    ('o', 'D', 's')
     """
+    if index >= OTHER_SERIES:
+        index -= OTHER_SERIES
+        return _OTHER_MARKERS[(index + index // len(COLOURS)) % len(_OTHER_MARKERS)]
     return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
 
 
@@ -117,7 +148,7 @@ def series_dash(index: int) -> Any:
     >>> series_dash(0) == series_dash(7), series_dash(7) == series_dash(8)
     (True, False)
     """
-    return DASHES[index // len(COLOURS) % len(DASHES)]
+    return DASHES[index % OTHER_SERIES // len(COLOURS) % len(DASHES)]
 
 
 def key_height(names: Sequence[str], width: float = WIDTH) -> float:

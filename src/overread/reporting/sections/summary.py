@@ -1,13 +1,12 @@
-"""The first page: the study in a paragraph, the verdict, the headline numbers, the warnings, the governance."""
+"""The study in a paragraph, its governance, and the table of AUCs per finding."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
-from overread import codes
 from overread.reporting.blocks import Cell, Facts, Folded, Section, Table, heads, table, words
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
 from overread.reporting.number_format import count, listed, plural
@@ -18,14 +17,10 @@ from overread.reporting.report_data import (
     by,
     overall,
     pick,
-    plain_words,
-    population_title,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
 from overread.reporting.sections.reader_results.reader_titles import arms as reads_arms
-from overread.reporting.sections.reader_results.reader_titles import comparison_table, in_sentence, most_reads
-from overread.reporting.sections.reader_results.reader_titles import warnings as reads_warnings
-from overread.tables.table_notes import IDENTIFIERS, sentences
+from overread.reporting.sections.reader_results.reader_titles import in_sentence, most_reads
 
 NOT_STATED = "not reported"
 _NOT_EVALUATED = ("findings_only_uncertain", "findings_without_label")
@@ -112,116 +107,6 @@ def _models(evidence: ReportData) -> str:
             n = model.get("n_train_images")
             texts.append(f"“{rater}” on {listed(sites) or 'sites not stated'}" + (f" ({count(n)} images)" if n else ""))
     return f"Models and the sites they were trained on: {'; '.join(texts)}." if texts else ""
-
-
-def verdict_block(evidence: ReportData) -> list[dict[str, Any]]:
-    """The verdicts as the box at the top shows them."""
-    return [
-        {
-            "hypothesis": row["hypothesis"],
-            "claim": row["claim"],
-            "verdict": row["verdict"],
-            "css": str(row["verdict"]).replace(" ", "-"),
-            "reason": row["reason"],
-        }
-        for row in evidence.verdicts.iter_rows(named=True)
-    ]
-
-
-def headlines(evidence: ReportData) -> tuple[Table, ...]:
-    """The tables of the first page: the mean AUCs, and the comparison with readers."""
-    return tuple(t for t in (headline(evidence), comparison_table(evidence)) if t)
-
-
-def headline(evidence: ReportData) -> Table | None:
-    """Macro AUC of every model at every population."""
-    rows = by(pick(overall(evidence, "standalone", "auc"), finding=MEAN, at=""), "rater", "population")
-    if not rows:
-        return None
-    head = heads("Model", *(population_title(evidence, p) for p in evidence.cast.populations))
-    body = tuple(
-        (Cell(r), *(estimate_cell(rows.get((r, p))) for p in evidence.cast.populations)) for r in evidence.cast.raters
-    )
-    level = evidence.estimates["confidence"].drop_nulls()
-    percent = f"{100 * level[0]:g}% " if level.len() else ""
-    caption = f"Mean AUC over findings ({percent}CI), by model and test population."
-    remark = (
-        "Internal test: held-out patients of the training sites of each model."
-        if evidence.cast.trained and len(evidence.cast.raters) > 1
-        else ""
-    )
-    return table(caption, (head,), body, remark=remark)
-
-
-def warnings(evidence: ReportData) -> tuple[str, ...]:
-    """Warnings: those of the protocol, and those that follow from the data."""
-    found = [*_simulated(evidence), *(str(w) for w in evidence.study.get("warnings") or ())]
-    if len(evidence.cast.external) < 2 and not any("external" in w for w in found):
-        n = plural(len(evidence.cast.external), "external site")
-        found.append(f"Fewer than two external sites ({n}): at least two are needed to assess generalisation.")
-    found += [
-        *_unmatched(evidence),
-        *_not_evaluated(evidence),
-        *_one_class(evidence),
-        *reads_warnings(evidence),
-        *_identifiers(evidence),
-        *evidence.ledger_faults,
-    ]
-    silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
-    if silent:
-        found.append(f"One training run only for {listed(silent)}: variation between training runs is unknown.")
-    return tuple(dict.fromkeys(found))
-
-
-def _identifiers(evidence: ReportData) -> list[str]:
-    """What was changed in identifiers, or may be one identifier in two spellings, in the evaluation and the cohort."""
-    flow = evidence.flow.filter(pl.col("step") == "noted", pl.col("unit") == IDENTIFIERS, pl.col("site") == "")
-    return [*sentences(evidence.account), *(f"{reason}." for reason in flow["reason"])]
-
-
-def _unmatched(evidence: ReportData) -> list[str]:
-    """Rows that were left out because the images table lacks their case or image, in the words of the account."""
-    if evidence.account.is_empty():
-        return []
-    rows = evidence.account.filter(pl.col("stage") == "unmatched").iter_rows(named=True)
-    return [
-        f"{plural(r['count'], r['unit'].removesuffix('s'))} excluded, {r['reason']}: {r['examples']}." for r in rows
-    ]
-
-
-def _not_evaluated(evidence: ReportData) -> list[str]:
-    """Scored findings without any estimate, in the words of the account."""
-    return [
-        f"Findings {plain_words(row['reason'], evidence.vocabulary)}."
-        for row in evidence.account.iter_rows(named=True)
-        if any(code.name in _NOT_EVALUATED for code in codes.decode(row["reason_code"] or ""))
-    ]
-
-
-def _simulated(evidence: ReportData) -> list[str]:
-    sources = (evidence.study.get("protocol") or {}).get("sources") or {}
-    readers = [s.get("reader") for s in sources.values() if isinstance(s, Mapping)]
-    if "simulate" not in readers:
-        return []
-    which = "The images are" if set(readers) == {"simulate"} else "Some of the images are"
-    return [f"{which} simulated: the results are about the methods, not about patients."]
-
-
-def _one_class(evidence: ReportData) -> list[str]:
-    rows = overall(evidence, "standalone", "auc").filter(pl.col("finding") != MEAN)
-    found = []
-    for population in evidence.cast.populations:
-        part = pick(rows, population=population)
-        one = (pl.col("n_present") == 0) != (pl.col("n_absent") == 0)  # both 0: nothing is stated there at all
-        lone = part.filter(one)["finding"].unique().to_list()
-        names = [evidence.heading(f) for f in evidence.cast.findings if f in lone]
-        if names:
-            title = population_title(evidence, population)
-            found.append(
-                f"{title}: all cases are of one class for {listed(names)}; AUC, sensitivity or specificity "
-                "cannot be estimated."
-            )
-    return found
 
 
 def governance(evidence: ReportData) -> Section:

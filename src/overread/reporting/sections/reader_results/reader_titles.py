@@ -9,7 +9,7 @@ import polars as pl
 
 from overread import codes
 from overread.findings import Vocabulary
-from overread.reporting.blocks import Cell, Table, heads, table
+from overread.reporting.blocks import Cell
 from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, known, notes_but
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
@@ -165,30 +165,6 @@ def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.Series("call", [call[policy] for policy in rows["policy"]], pl.String))
 
 
-def warnings(evidence: ReportData) -> list[str]:
-    """What must be known before the comparison with readers is read."""
-    found = arms(evidence)
-    if not found:
-        return []
-    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
-    if not evidence.cast.raters:
-        return [own_reference(own)] if own else []
-    read, tested = (_most_cases(f) for f in (found[0].frame, pick(evidence.estimates, analysis="standalone")))
-    said = []
-    if read < tested:
-        said.append(
-            f"Readers read {read:,} of {tested:,} test cases. Unless these were sampled at random, predictive values "
-            "cannot be estimated from them."
-        )
-    if own:
-        these = "it" if len(own) == 1 else "these"
-        said.append(
-            f"The readers contributed to the reference standard ({listed(own)}); results under {these} favour the "
-            "readers over the models."
-        )
-    return said
-
-
 def own_reference(names: list[str]) -> str:
     """What a reference standard made from the same reads does to the readers' performance, without a model."""
     verb = "was" if len(names) == 1 else "were"
@@ -196,31 +172,6 @@ def own_reference(names: list[str]) -> str:
         f"{listed(names)[:1].upper()}{listed(names)[1:]} {verb} made from the reads of the same readers: performance "
         "measured against such a reference standard is overestimated."
     )
-
-
-def _most_cases(rows: pl.DataFrame) -> int:
-    return max((n for n in rows["n_cases"] if n is not None), default=0)
-
-
-def comparison_table(evidence: ReportData) -> Table | None:
-    """The comparison with the pooled readers by reference standard: how many sensitivities are lower and higher."""
-    body: list[tuple[Cell, ...]] = []
-    found = arms(evidence)
-    for reads in found:
-        rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
-        rows = rows.filter(pl.col("low").is_not_nan(), pl.col("high").is_not_nan())
-        for reference in reads.references:
-            mine = pick(rows, reference=reference)
-            numbers = (mine.height, int((mine["high"] < 0).sum()), int((mine["low"] > 0).sum()))
-            where = f" ({reads.arm})" if len(found) > 1 else ""
-            cells = (Cell(count(n), kind="num") for n in numbers)
-            body += [(Cell(f"{reference_title(reference)}{where}"), *cells)] if mine.height else []
-    caption = (
-        "Sensitivity of the models at the specificity of the pooled readers: comparisons in which the CI of the "
-        "difference (model minus readers) lies below or above 0, not adjusted for multiplicity."
-    )
-    head = heads("Reference standard", "Comparisons", "Model lower", "Model higher")
-    return table(caption, (head,), tuple(body)) if body else None
 
 
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,277 @@
+"""The first page of readers in two or more arms: each arm, the difference, and every reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+
+import polars as pl
+
+from overread.reporting.blocks import Cell, Figure, Table, heads, table
+from overread.reporting.estimate_cells import known
+from overread.reporting.figures.drawing_style import DIFFERENCE, series_style
+from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mark, Panel, Scale
+from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.first_page_parts import (
+    AUC_TERM,
+    MARK_TERM,
+    FirstPage,
+    bounded,
+    first_rows,
+    interval_term,
+    number_cell,
+    side,
+    spelled,
+)
+from overread.reporting.number_format import fixed, number, p_value, plural
+from overread.reporting.report_data import ReportData, Row, contrast_of, pick, value_at, with_contrast
+from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, arms, in_sentence
+
+_MEASURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
+
+
+@dataclass(frozen=True, slots=True)
+class ArmContrast:
+    """What is compared: the new arm minus the usual one, for one finding under one reference."""
+
+    new: str
+    usual: str
+    finding: str
+    reference: str
+    rows: pl.DataFrame  # of this finding and reference, of every arm and rater
+
+    def difference(self, metric: str, rater: str = READERS) -> Row | None:
+        """New minus usual; where several tests made it, the first with an interval."""
+        found = pick(self.rows, metric=f"{metric}_difference", rater=rater, arm=self.new, contrast=f"arm:{self.usual}")
+        rows = found.to_dicts()
+        return next((r for r in rows if bounded(r)), next((r for r in rows if known(r)), None))
+
+    def level(self, metric: str, arm: str, rater: str = READERS) -> Row | None:
+        """The number of an arm; where several methods made it, the one of the difference first."""
+        found = [r for r in pick(self.rows, metric=metric, rater=rater, arm=arm, contrast="").to_dicts() if known(r)]
+        tested = [r for r in found if value_at(r["at"], "test")]
+        own = [r for r in found if not r["at"]]
+        return next(iter(tested if rater == READERS and metric == "auc" else own), next(iter(own), None))
+
+    def readers(self) -> list[str]:
+        """The readers of both arms."""
+        found = [
+            set(pick(self.rows, arm=a).filter(pl.col("rater") != READERS)["rater"].to_list())
+            for a in (self.new, self.usual)
+        ]
+        return sorted(found[0] & found[1])
+
+    def measure(self) -> str:
+        """The measure of the answer: AUC where the readers gave grades, else sensitivity."""
+        return next((m for m in _MEASURES if bounded(self.difference(m))), "sensitivity")
+
+
+def contrasts(evidence: ReportData) -> list[ArmContrast]:
+    """The contrasts between arms: findings in the order of the page, stated references first."""
+    made = []
+    for reads in arms(evidence):
+        frame = with_contrast(reads.frame.filter(pl.col("rater") == READERS), "arm")
+        for finding in reads.findings:
+            for reference in _stated_first(reads):
+                own = pick(frame, finding=finding, reference=reference)
+                for usual in dict.fromkeys(contrast_of(c, "arm") for c in own["contrast"].to_list()):
+                    both = _rows(evidence, finding, reference)
+                    made.append(ArmContrast(reads.arm, usual, finding, reference, both))
+    return made
+
+
+def _rows(evidence: ReportData, finding: str, reference: str) -> pl.DataFrame:
+    frames = [pick(reads.frame, finding=finding, reference=reference) for reads in arms(evidence)]
+    return pl.concat(frames)
+
+
+def _stated_first(reads: ReadRows) -> list[str]:
+    derived = ("majority", "majority of the others", "dawid-skene")
+    return sorted(reads.references, key=lambda r: (r in derived, r in reads.made))
+
+
+def arms_page(evidence: ReportData) -> FirstPage:
+    """The page of the first contrast of arms."""
+    every = contrasts(evidence)
+    usable = [c for c in every if bounded(c.difference(c.measure()))] or every
+    first = usable[0]
+    same = [c for c in usable if c.reference == first.reference]
+    level = next((number(c) for c in first.rows["confidence"] if c), 0.95)
+    new, usual = first.new, first.usual
+    return FirstPage(
+        "Evidence report: reader study",
+        str(evidence.study.get("question") or "").strip() or f"Do readers do better {_with(new)} than {_with(usual)}?",
+        _answer(evidence, first),
+        _more(first, same, evidence),
+        (),
+        _figure(evidence, first),
+        _table(evidence, first, same),
+        _detail(evidence, first),
+        (AUC_TERM, interval_term(level), _P_TERM, MARK_TERM),
+    )
+
+
+_P_TERM = ("P", "The probability of a difference at least this large if there were none.")
+
+
+def _with(arm: str) -> str:
+    """An arm within a sentence.
+
+    >>> _with("unaided"), _with("aided:score"), _with("cine")
+    ('without the help of the model', 'with the help of the model (score)', 'with cine')
+    """
+    kind, _, help_of = arm.partition(":")
+    if kind == "unaided":
+        return "without the help of the model"
+    if kind == "aided":
+        return "with the help of the model" + (f" ({help_of})" if help_of else "")
+    return f"with {arm}"
+
+
+def _answer(evidence: ReportData, contrast: ArmContrast) -> str:
+    metric = contrast.measure()
+    row = contrast.difference(metric)
+    of = f" for {_heading(evidence, contrast.finding)}" if _several(evidence) else ""
+    if not known(row):
+        return f"The difference between {contrast.new} and {contrast.usual} could not be computed{of}."
+    levels = [contrast.level(metric, a) for a in (contrast.new, contrast.usual)]
+    name = _MEASURES[metric]
+    if not all(map(known, levels)):
+        return f"{contrast.new} minus {contrast.usual}: {spelled(row, signed=True)} in the {name} of the readers{of}."
+    new, usual = (fixed((r or {})["estimate"]) for r in levels)
+    return (
+        f"The mean {name} of the readers{of} was {new} {_with(contrast.new)} and {usual} {_with(contrast.usual)}, a "
+        f"difference of {spelled(row, signed=True)}{_undecided(row)}."
+    )
+
+
+def _undecided(row: Row | None) -> str:
+    return "; a difference is not shown" if bounded(row) and not side(row) else ""
+
+
+def _several(evidence: ReportData) -> bool:
+    return len({f for reads in arms(evidence) for f in reads.findings}) > 1
+
+
+def _heading(evidence: ReportData, finding: str) -> str:
+    return evidence.heading(finding).lower()
+
+
+def _more(first: ArmContrast, same: Sequence[ArmContrast], evidence: ReportData) -> str:
+    said = []
+    readers = [(r, d) for r in first.readers() if known(d := _reader_difference(first, r))]
+    if readers:
+        above = sum(number(d["estimate"]) > 0 for _, d in readers)
+        said.append(
+            f"{above} of {plural(len(readers), 'reader')} had the higher {_MEASURES[first.measure()]} {_with(first.new)}."
+        )
+    for metric in ("sensitivity", "specificity"):
+        row = first.difference(metric)
+        if metric != first.measure() and bounded(row):
+            said.append(f"{metric.capitalize()}: {spelled(row, signed=True)}.")
+    said.append(f"Reference standard: {in_sentence(first.reference).replace('“', '').replace('”', '')}.")
+    return " ".join(said)
+
+
+def _reader_difference(contrast: ArmContrast, reader: str) -> Row | None:
+    """The difference of a reader: a row where there is one, else that of the two arms, without an interval."""
+    metric = contrast.measure()
+    row = contrast.difference(metric, reader)
+    if known(row):
+        return row
+    new, usual = (contrast.level(metric, a, reader) for a in (contrast.new, contrast.usual))
+    if not known(new) or not known(usual):
+        return None
+    return {**new, "estimate": number(new["estimate"]) - number(usual["estimate"]), "low": nan, "high": nan, "p": nan}
+
+
+def _figure(evidence: ReportData, contrast: ArmContrast) -> Figure | None:
+    """Both arms of every reader, and the difference beside them."""
+    metric = contrast.measure()
+    own = [contrast.level(metric, a) for a in (contrast.usual, contrast.new)]
+    rows = (
+        [_figure_row("Average reader", own, contrast.difference(metric), strong=True)] if any(map(known, own)) else []
+    )
+    for reader in contrast.readers():
+        levels = [contrast.level(metric, a, reader) for a in (contrast.usual, contrast.new)]
+        if any(map(known, levels)):
+            rows.append(_figure_row(reader, levels, _reader_difference(contrast, reader)))
+    if not rows:
+        return None
+    name = _MEASURES[metric]
+    sides = (f"{contrast.usual} higher", f"{contrast.new} higher")
+    sides = sides if all(len(s) < 24 for s in sides) else ("lower", "higher")
+    panels = (
+        Panel(
+            Scale("0.5 is chance, 1 complete separation" if metric == "auc" else ""),
+            f"{name[:1].upper()}{name[1:]} (95% interval)",
+            labels=False,
+        ),
+        Panel(Scale("", null=0.0, signed=True, better=sides), "Difference"),
+    )
+    plot = ForestPlot(tuple(rows), panels, (series_style(1), series_style(0), DIFFERENCE))
+    of = f" for {_heading(evidence, contrast.finding)}" if _several(evidence) else ""
+    return panel_figure(
+        plot,
+        (contrast.usual, contrast.new),
+        name="answer",
+        caption="Line: 95% interval; that of the average reader is for readers and cases like these, that of one reader for cases like these.",
+        title=f"Each reader{of}: {name} {_with(contrast.usual)} and {_with(contrast.new)}",
+        note=f"Right: {contrast.new} minus {contrast.usual}.",
+    )
+
+
+def _figure_row(title: str, levels: Sequence[Row | None], difference: Row | None, *, strong: bool = False) -> ForestRow:
+    marks = tuple(mark_of(row, i) for i, row in enumerate(levels) if known(row))
+    last = (mark_of(difference, 2, signed=True),) if known(difference) else (Mark(2, nan, nan, nan, ""),)
+    return ForestRow(title, (marks, last), strong=strong)
+
+
+def _table(evidence: ReportData, first: ArmContrast, same: Sequence[ArmContrast]) -> Table:
+    """Each measure in both arms, with the difference; with several findings or arms a row for each."""
+    pairs = list(dict.fromkeys((c.new, c.usual) for c in same))
+    several = len({c.finding for c in same}) > 1
+    chosen = sorted(same, key=lambda c: (c.finding != first.finding, pairs.index((c.new, c.usual))))
+    body = []
+    for c in chosen:
+        for metric in _MEASURES:
+            row = c.difference(metric)
+            if not known(row):
+                continue
+            title = " · ".join(
+                t
+                for t in (
+                    evidence.heading(c.finding) if several else "",
+                    f"{c.new} − {c.usual}" if len(pairs) > 1 else "",
+                    _MEASURES[metric],
+                )
+                if t
+            )
+            title = f"{title[:1].upper()}{title[1:]}"
+            cells = [number_cell(c.level(metric, a)) for a in (c.usual, c.new)]
+            kind = "strong" if c is first and metric == first.measure() else ""
+            body.append((Cell(title, kind=kind), *cells, number_cell(row, signed=True), Cell(p_value(row["p"]), "num")))
+    one = len(pairs) == 1
+    titles = (
+        (first.usual, first.new, f"{first.new} minus {first.usual}") if one else ("Usual", "New", "New minus usual")
+    )
+    made = Table(
+        "The average reader in each arm",
+        (heads("Measure", *titles, "P"),),
+        tuple(body),
+        note="With 95% interval.",
+        remark="P values are not adjusted for the number of measures." if len(body) > 1 else "",
+    )
+    return first_rows(made, "rows")
+
+
+def _detail(evidence: ReportData, contrast: ArmContrast) -> tuple[Table, ...]:
+    metric = contrast.measure()
+    body = []
+    for reader in contrast.readers():
+        cells = [number_cell(contrast.level(metric, a, reader)) for a in (contrast.usual, contrast.new)]
+        body.append((Cell(reader), *cells, number_cell(_reader_difference(contrast, reader), signed=True)))
+    head = heads("Reader", contrast.usual, contrast.new, f"{contrast.new} minus {contrast.usual}")
+    name = _MEASURES[metric]
+    return (table(f"{name[:1].upper()}{name[1:]} of each reader, with 95% interval.", (head,), body),) if body else ()

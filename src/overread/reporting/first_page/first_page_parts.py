@@ -1,0 +1,140 @@
+"""What a first page is made of, and its numbers in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from overread.reporting.blocks import Block, Cell, Figure, Table
+from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.number_format import MISSING, fixed, interval, limit, number
+from overread.reporting.report_data import Row
+
+MOST_ROWS = 8  # rows of the table of the first page
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPage:
+    """The first page of a kind of study, before its limits."""
+
+    kicker: str
+    question: str
+    answer: str
+    more: str = ""
+    facts: tuple[tuple[str, str], ...] = ()  # (what, how many)
+    figure: Figure | None = None
+    table: Table | None = None
+    detail: tuple[Block, ...] = ()  # the figure as a table
+    terms: tuple[tuple[str, str], ...] = ()  # how to read the page
+    verdict: str = ""  # on a claim whose rule a protocol states
+
+
+@dataclass(frozen=True, slots=True)
+class Limitation:
+    """What limits the answer: a short name for the line at the top, the sentence, and the section that has more.
+
+    The lower the rank, the worse.
+    """
+
+    rank: int
+    short: str
+    head: str
+    text: str = ""
+    link: str = ""
+
+
+def bounded(row: Row | None) -> bool:
+    """Whether a row has a number with an interval."""
+    return known(row) and number(row["low"]) == number(row["low"]) and number(row["high"]) == number(row["high"])
+
+
+def spelled(row: Row | None, *, digits: int = 3, signed: bool = False, level: bool = True) -> str:
+    """A number with its interval in words.
+
+    >>> row = {"estimate": 0.044, "low": -0.0004, "high": 0.088, "confidence": 0.95}
+    >>> spelled(row, signed=True)
+    '+0.044 (95% interval −0.0004 to +0.088)'
+    >>> spelled(row | {"low": float("nan")})
+    '0.044 (no interval)'
+    """
+    if not known(row):
+        return "not computed"
+    value = fixed(row["estimate"], digits, signed=signed)
+    if not bounded(row):
+        return f"{value} (no interval)"
+    named = f"{100 * number(row.get('confidence') or 0.95):g}% interval " if level else ""
+    ends = (limit(row[end], digits, signed=signed) for end in ("low", "high"))
+    return f"{value} ({named}{' to '.join(ends)})"
+
+
+def negated(row: Row) -> Row:
+    """The difference the other way round."""
+    return {**row, "estimate": -number(row["estimate"]), "low": -number(row["high"]), "high": -number(row["low"])}
+
+
+def side(row: Row | None) -> int:
+    """On which side of 0 a whole interval lies: -1 or 1; 0 where it contains 0 or there is none."""
+    if not bounded(row) or row is None:
+        return 0
+    return -1 if number(row["high"]) < 0 else 1 if number(row["low"]) > 0 else 0
+
+
+def findings_of(row: Row | None) -> int:
+    """Over how many findings a mean was taken; 0 for a number of one finding."""
+    code = code_of(row, "mean_over_findings")
+    return int(str(code["n"])) if code else 0
+
+
+def number_cell(row: Row | None, most: int = 0, *, digits: int = 3, signed: bool = False) -> Cell:
+    """A number with its interval; below it the findings, where fewer than `most` are in the mean."""
+    if not known(row):
+        return Cell(MISSING, "num", note="not computed" if row is not None else "not evaluated")
+    own = findings_of(row)
+    note = f"over {own} of {most} findings" if own and own < most else ""
+    note = note or ("" if bounded(row) else "no interval")
+    return Cell(interval(row["estimate"], row["low"], row["high"], digits, signed=signed), "num", note=note)
+
+
+def most_findings(rows: Iterable[Row | None]) -> int:
+    """The largest number of findings of the means in a column."""
+    return max((findings_of(row) for row in rows), default=0)
+
+
+def first_rows(table: Table, what: str) -> Table:
+    """The table without the rows beyond the eighth; that there are more is said below it."""
+    count = sum(row[0].kind != "group" for row in table.rows)
+    if count <= MOST_ROWS:
+        return table
+    kept, left = [], MOST_ROWS
+    for row in table.rows:
+        if row[0].kind != "group":
+            if not left:
+                continue
+            left -= 1
+        elif not left:
+            continue
+        kept.append(row)
+    remark = f"{MOST_ROWS} of {count} {what}; the others are in the sections below. {table.remark}".strip()
+    return replace(table, rows=tuple(kept), remark=remark)
+
+
+AUC_TERM = (
+    "AUC",
+    "The probability that a radiograph with the finding gets a higher score than one without it: 0.5 is chance, 1 is "
+    "complete separation.",
+)
+THRESHOLD_TERM = (
+    "Threshold",
+    "The score from which a radiograph is marked. Sensitivity: the proportion marked of those with the finding. "
+    "Specificity: the proportion not marked of those without it.",
+)
+MARK_TERM = ("Filled and hollow marks", "A filled mark has an interval, a hollow mark has none.")
+
+
+def interval_term(level: float) -> tuple[str, str]:
+    """What an interval is, for the glossary."""
+    return (
+        f"{100 * level:g}% interval",
+        "The range of values that are compatible with the data. Cases of one patient are not counted as independent. "
+        "An interval of a difference that contains 0 shows neither a difference nor its absence.",
+    )

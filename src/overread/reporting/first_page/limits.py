@@ -1,0 +1,403 @@
+"""What limits the answer of the first page, worst first, each with its count and the section that has more.
+
+Everything is found by codes and counts: of notes, of reasons of the account, of the record of the evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import polars as pl
+
+from overread import codes
+from overread.codes import Code
+from overread.reporting.estimate_cells import codes_of, known
+from overread.reporting.first_page.first_page_parts import Limitation, bounded
+from overread.reporting.number_format import count, fixed, limit, listed, number, plural
+from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
+from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence
+from overread.tables.table_notes import IDENTIFIERS, sentences
+
+MOST_LIMITS = 6
+_LOST = ("not_in_images", "not_in_images_hint", "unscored_cases", "labelled_not_scored", "case_without_scored_label")
+_UNIDENTIFIED = "dawid_skene_not_identified"
+_FEW = 50  # present cases: below, intervals are wide
+
+
+def limitations(evidence: ReportData) -> tuple[Limitation, ...]:
+    """Every limitation, the worst first."""
+    found = [each for rule in _RULES for each in rule(evidence)]
+    return tuple(sorted(found, key=lambda each: each.rank))
+
+
+def _account(evidence: ReportData, *names: str) -> list[tuple[Code, Row]]:
+    """The codes of the account with these names, each with its line."""
+    return [
+        (code, row)
+        for row in evidence.account.iter_rows(named=True)
+        for code in codes.decode(row["reason_code"] or "")
+        if code.name in names
+    ]
+
+
+def _noted(rows: Iterable[Row], name: str) -> list[Code]:
+    return [code for row in rows for code in codes_of(row) if code.name == name]
+
+
+def _simulated(evidence: ReportData) -> list[Limitation]:
+    sources = (evidence.study.get("protocol") or {}).get("sources") or {}
+    readers = [s.get("reader") for s in sources.values() if isinstance(s, Mapping)]
+    if "simulate" not in readers:
+        return []
+    which = "The images are" if set(readers) == {"simulate"} else "Some of the images are"
+    text = f"{which} simulated: the results are about the methods, not about patients."
+    return [Limitation(0, "simulated images", text)]
+
+
+def _ledger(evidence: ReportData) -> list[Limitation]:
+    return [Limitation(1, "ledger incomplete", str(fault), link="governance") for fault in evidence.ledger_faults]
+
+
+def _below_chance(evidence: ReportData) -> list[Limitation]:
+    """AUCs at hospitals not used in training whose whole interval lies below 0.5: the score points the wrong way."""
+    rows = pick(overall(evidence, "standalone", "auc"), at="").filter(pl.col("population").str.starts_with("external:"))
+    low = [r for r in rows.to_dicts() if bounded(r) and number(r["high"]) < 0.5]
+    low = [r for r in low if r["rater"] not in evidence.cast.members]
+    if not low:
+        return []
+    worst = min(low, key=lambda r: number(r["estimate"]))
+    finding = evidence.heading(worst["finding"]).lower()
+    cases = f" ({plural(worst['n_cases'], 'case')})" if worst["n_cases"] else ""
+    text = (
+        f"{plural(len(low), 'AUC')} at a hospital not used in training {'lies' if len(low) == 1 else 'lie'} below 0.5 with the "
+        f"whole interval; lowest: {worst['rater']}, {finding}, {worst['population'].partition(':')[2]}{cases}, "
+        f"{fixed(worst['estimate'])} ({fixed(worst['low'])} to {limit(worst['high'])})."
+    )
+    return [Limitation(2, "an AUC below 0.5 at another hospital", "Worse than chance.", text, "discrimination")]
+
+
+def _reader_made(evidence: ReportData) -> list[Limitation]:
+    found = arms(evidence)
+    if not found:
+        return []
+    own = [
+        in_sentence(r).replace("“", "").replace("”", "") for r in found[0].references if r in found[0].made - {OTHERS}
+    ]
+    if not own:
+        return []
+    n = len(found[0].references)
+    text = f"{listed(own)[:1].upper()}{listed(own)[1:]}; results under {'it' if len(own) == 1 else 'these'} favour the readers."
+    head = f"{count(len(own))} of {plural(n, 'reference standard')} made from reads of these readers."
+    return [Limitation(3, f"{plural(len(own), 'reference standard')} made by these readers", head, text, "readers")]
+
+
+def _dawid_skene(evidence: ReportData) -> list[Limitation]:
+    """Dawid-Skene was asked for and is not identified."""
+    asked = "dawid-skene" in (evidence.config.get("references") or ())
+    rows = evidence.estimates.filter(pl.col("note_codes").fill_null("") != "").iter_rows(named=True)
+    noted = _noted(rows, _UNIDENTIFIED) if asked else []
+    lost = _account(evidence, _UNIDENTIFIED) if asked else []
+    if not noted and not lost:
+        return []
+    text = "It was asked for and is not used: the reads do not determine it."
+    return [Limitation(3, "Dawid-Skene not identified", "Dawid-Skene is not identified.", text, "account")]
+
+
+def _external(evidence: ReportData) -> list[Limitation]:
+    if not evidence.cast.raters:
+        return []
+    n = len(evidence.cast.external)
+    if n == 0:
+        text = "Nothing here shows how the models do at a hospital that was not used in training."
+        if not evidence.cast.trained:
+            text = "Whether a hospital of the test was used in training is not known."
+        return [Limitation(4, "no other hospital known to be unseen", "No external hospital.", text)]
+    sizes = [p for p in evidence.cast.external]
+    if n == 1:
+        return [
+            Limitation(
+                5,
+                "one external hospital",
+                "One external hospital.",
+                "At least two are needed to assess generalisation.",
+                "drop",
+            )
+        ]
+    known_to = "" if evidence.cast.trained else " That they were not used in training is declared, not verified."
+    return (
+        [Limitation(13, f"{n} external hospitals", f"{len(sizes)} external hospitals.{known_to}", "", "drop")]
+        if known_to or n == 2
+        else []
+    )
+
+
+def _training_runs(evidence: ReportData) -> list[Limitation]:
+    silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
+    if not silent:
+        return []
+    text = f"Variation between training runs of {listed(silent)} is unknown."
+    return [
+        Limitation(
+            5, "one training run per model", "One training run per model.", text, "h1" if evidence.cast.single else ""
+        )
+    ]
+
+
+def _not_prespecified(evidence: ReportData) -> list[Limitation]:
+    if evidence.study.get("protocol_hash"):
+        return []
+    text = "No protocol was supplied: no main measure and no relevant difference were stated before the test."
+    return [Limitation(6, "no protocol", "Not prespecified.", text, "governance")]
+
+
+def _selected(evidence: ReportData) -> list[Limitation]:
+    n = len(evidence.cast.raters)
+    if n < 4 or evidence.cast.single:
+        return []
+    text = f"The highest AUC of {n} is too high on average, because the model was chosen on these cases."
+    return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
+
+
+def _reference(evidence: ReportData) -> list[Limitation]:
+    statements = evidence.study.get("statements") or {}
+    if statements.get("reference_standard") or statements.get("labels") or evidence.study.get("protocol_hash"):
+        return []
+    return [
+        Limitation(
+            8,
+            "reference labels not described",
+            "Reference standard not described.",
+            "How the labels were made, and by whom, is not stated.",
+            "checklists",
+        )
+    ]
+
+
+def _half(evidence: ReportData) -> list[Limitation]:
+    rows = (
+        overall(evidence, "standalone", "threshold").to_dicts()
+        + overall(evidence, "standalone", "sensitivity").to_dicts()
+    )
+    found = _noted(rows, "fitted_on_half")
+    if not found:
+        return []
+    fitted, tested = int(str(found[0]["fitted"])), int(str(found[0]["tested"]))
+    text = (
+        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other {count(tested)}; a locked "
+        "threshold would use all."
+    )
+    return [Limitation(9, "thresholds chosen on half of the patients", "Thresholds chosen on half.", text, "operating")]
+
+
+def _lost(evidence: ReportData) -> list[Limitation]:
+    """Rows without their partner in another table, one limitation for all."""
+    found = [(code, row) for code, row in _account(evidence, *_LOST)]
+    if not found:
+        return []
+    largest = sorted(found, key=lambda pair: -pair[1]["count"])[:2]
+    told = [
+        f"{plural(r['count'], r['unit'].removesuffix('s'))} ({plain_words(r['reason'], evidence.vocabulary)})"
+        for _, r in largest
+    ]
+    more = f"; {len(found) - 2} more reasons" if len(found) > 2 else ""
+    return [Limitation(10, "cases left out", "Left out:", f"{listed(told)}{more}.", "account")]
+
+
+def _not_evaluated(evidence: ReportData) -> list[Limitation]:
+    lines = _account(evidence, "findings_only_uncertain", "findings_without_label")
+    return [
+        Limitation(
+            10,
+            "findings not evaluated",
+            "Findings not evaluated:",
+            f"{plain_words(row['reason'], evidence.vocabulary)}.",
+            "account",
+        )
+        for _, row in lines
+    ]
+
+
+def _sites(evidence: ReportData) -> list[Limitation]:
+    """Hospitals left out of a mean, and hospitals without a mean."""
+    rows = pick(overall(evidence, "standalone", "auc"), at="")
+    left = sorted(
+        {
+            str(s)
+            for name in ("sites_excluded", "sites_one_class")
+            for c in _noted(rows.to_dicts(), name)
+            for s in c["sites"]
+        }
+    )
+    means = rows.filter(pl.col("finding") == MEAN, pl.col("population").str.starts_with("external:")).to_dicts()
+    lone = sorted({r["population"].partition(":")[2] for r in means if not known(r)})
+    made = []
+    if left:
+        text = f"{listed(left[:4])}{f' and {len(left) - 4} more' if len(left) > 4 else ''}: too few patients with or without a finding."
+        made.append(
+            Limitation(
+                9,
+                f"{plural(len(left), 'hospital')} not evaluable for some findings",
+                f"{plural(len(left), 'hospital')} not in every mean.",
+                text,
+                "not-computed",
+            )
+        )
+    if lone:
+        text = f"{listed(lone)}: no mean AUC could be computed."
+        made.append(
+            Limitation(
+                9,
+                f"{plural(len(lone), 'hospital')} not evaluable",
+                f"{plural(len(lone), 'hospital')} not evaluable.",
+                text,
+                "not-computed",
+            )
+        )
+    return made
+
+
+def _few_readers(evidence: ReportData) -> list[Limitation]:
+    rows = pick(evidence.estimates, analysis="readers")
+    read = sorted({r for r in rows.filter(pl.col("arm") != "model")["rater"].to_list() if r and not r.startswith("(")})
+    if not 0 < len(read) < 10:
+        return []
+    text = "The interval for readers in general may be too narrow."
+    return [Limitation(7, f"{plural(len(read), 'reader')}", f"{plural(len(read), 'reader')}.", text, "readers")]
+
+
+def _subset(evidence: ReportData) -> list[Limitation]:
+    found = arms(evidence)
+    if not found:
+        return []
+    read = max((n for n in found[0].frame["n_cases"] if n is not None), default=0)
+    tested = max((n for n in pick(evidence.estimates, analysis="standalone")["n_cases"] if n is not None), default=0)
+    if read >= tested:
+        return []
+    text = "Unless these were sampled at random, predictive values cannot be estimated from them."
+    return [
+        Limitation(
+            8, "a selected sample was read", f"{count(read)} of {count(tested)} test cases were read.", text, "readers"
+        )
+    ]
+
+
+def _few_present(evidence: ReportData) -> list[Limitation]:
+    rows = [r for r in pick(overall(evidence, "standalone", "auc"), at="").to_dicts() if r["finding"] != MEAN]
+    low = {
+        r["finding"]: r["n_present"]
+        for r in sorted(rows, key=lambda r: -(r["n_present"] or 0))
+        if r["n_present"] is not None
+    }
+    few = {f: n for f, n in low.items() if 0 < n < _FEW and f in evidence.cast.findings}
+    if not few or evidence.cast.single:
+        return []
+    names = [f"{evidence.heading(f).lower()} ({count(n)})" for f, n in sorted(few.items(), key=lambda pair: pair[1])]
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [
+        Limitation(
+            10,
+            "few cases of some findings",
+            f"Fewer than {_FEW} cases present:",
+            f"{listed(names[:3])}{rest}. These intervals are wide.",
+            "discrimination",
+        )
+    ]
+
+
+def _one_class(evidence: ReportData) -> list[Limitation]:
+    rows = overall(evidence, "standalone", "auc").filter(pl.col("finding") != MEAN)
+    one = (pl.col("n_present") == 0) != (pl.col("n_absent") == 0)  # both 0: nothing is stated there at all
+    pairs = rows.filter(one).select("population", "finding").unique(maintain_order=True).rows()
+    if not pairs:
+        return []
+    told = [f"{evidence.heading(f).lower()} ({p.partition(':')[2] or p})" for p, f in pairs[:3]]
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    return [
+        Limitation(
+            10,
+            "findings with cases of one class",
+            "All cases of one class:",
+            f"{listed(told)}{more}. No AUC can be estimated.",
+            "not-computed",
+        )
+    ]
+
+
+def _own_patients(evidence: ReportData) -> list[Limitation]:
+    """Every case was taken as its own patient, because no table says whose it is."""
+    if not _account(evidence, "cases_as_patients"):
+        return []
+    n = evidence.joined["case_id"].n_unique()
+    text = "No table says whose the cases are. If a patient has several, the intervals are too narrow."
+    return [
+        Limitation(
+            8, "every case taken as its own patient", f"{count(n)} cases taken as as many patients.", text, "account"
+        )
+    ]
+
+
+def _uncertain(evidence: ReportData) -> list[Limitation]:
+    found = _account(evidence, "uncertain_excluded", "uncertain_recoded")
+    n = sum(row["count"] for _, row in found)
+    if not n:
+        return []
+    how = "left out" if found[0][0].name == "uncertain_excluded" else f"taken as {found[0][0]['state']}"
+    return [
+        Limitation(
+            12,
+            "uncertain labels",
+            f"{plural(n, 'uncertain label')} {how};",
+            "the alternatives are given beside.",
+            "policies",
+        )
+    ]
+
+
+def _uncomputed(evidence: ReportData) -> list[Limitation]:
+    frame = evidence.estimates
+    missing = frame.filter(pl.col("estimate").is_nan()).height
+    if not missing:
+        return []
+    head = f"{count(missing)} of {plural(frame.height, 'number')} could not be computed."
+    return [Limitation(11, "numbers not computed", head, "Each has its reason.", "not-computed")]
+
+
+def _stated(evidence: ReportData) -> list[Limitation]:
+    return [
+        Limitation(7, "a warning of the protocol", str(w), link="governance")
+        for w in evidence.study.get("warnings") or ()
+    ]
+
+
+def _identifiers(evidence: ReportData) -> list[Limitation]:
+
+    flow = evidence.flow.filter(pl.col("step") == "noted", pl.col("unit") == IDENTIFIERS, pl.col("site") == "")
+    told = [*sentences(evidence.account), *(f"{reason}." for reason in flow["reason"])]
+    return [Limitation(14, "identifiers changed", text, link="account") for text in told]
+
+
+_RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
+    _simulated,
+    _ledger,
+    _below_chance,
+    _reader_made,
+    _dawid_skene,
+    _external,
+    _training_runs,
+    _not_prespecified,
+    _stated,
+    _selected,
+    _few_readers,
+    _reference,
+    _subset,
+    _own_patients,
+    _half,
+    _sites,
+    _lost,
+    _not_evaluated,
+    _few_present,
+    _one_class,
+    _uncomputed,
+    _uncertain,
+    _identifiers,
+)

@@ -1,0 +1,412 @@
+"""The first page of models on test sets: which is better, and how well it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from overread.reporting.blocks import Cell, Figure, Table, heads, table
+from overread.reporting.estimate_cells import classes_cell, known, p_cells
+from overread.reporting.figures.drawing_style import DIFFERENCE, series_style
+from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mark, Panel, Scale
+from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.first_page_parts import (
+    AUC_TERM,
+    MARK_TERM,
+    THRESHOLD_TERM,
+    FirstPage,
+    bounded,
+    first_rows,
+    interval_term,
+    most_findings,
+    number_cell,
+    side,
+    spelled,
+)
+from overread.reporting.first_page.model_means import ModelMeans, mean_rates, model_means
+from overread.reporting.number_format import count, fixed, listed, number, plural
+from overread.reporting.report_data import MEAN, ReportData, Row, in_order, population_title
+
+_BESIDE = 3  # models whose marks stand beside each other in a row
+
+
+def models_page(evidence: ReportData) -> FirstPage:
+    """The page of one or several models, at one or several hospitals."""
+    means = model_means(evidence)
+    populations = _populations(means)
+    lead = populations[0] if populations else ""
+    ranked = means.ranked(lead)
+    several = len(populations) > 1
+    figure = _figure(means, ranked, populations)
+    level = next((number(r["confidence"]) for r in means.areas.values() if r.get("confidence")), 0.95)
+    return FirstPage(
+        "Evidence report",
+        _question(evidence, ranked, several=several),
+        _sites_answer(means, ranked, populations) if several else _answer(means, ranked, lead),
+        " ".join(t for t in (_beside(means, ranked, populations), _at_threshold(evidence, ranked, lead)) if t),
+        (),
+        figure,
+        _table(means, ranked, populations),
+        _detail(means, ranked, lead),
+        (AUC_TERM, interval_term(level), THRESHOLD_TERM, MARK_TERM),
+    )
+
+
+def _populations(means: ModelMeans) -> list[str]:
+    """The populations at which a model has an AUC."""
+    found = {p for r in means.evidence.cast.raters for p in means.evidence.cast.populations_of(r)}
+    return [p for p in in_order(found) if means.ranked(p)]
+
+
+def _question(evidence: ReportData, ranked: Sequence[str], *, several: bool) -> str:
+    stated = str(evidence.study.get("question") or "").strip()
+    if stated:
+        return stated
+    which = ranked[0] if len(ranked) == 1 else listed(list(ranked)) if len(ranked) == 2 else f"{len(ranked)} models"
+    verb = "does" if len(ranked) == 1 else "do"
+    what = "tell radiographs with a finding from those without"
+    if several:
+        return f"How well {verb} {which} {what}, and does it hold at hospitals that were not used in training?"
+    return f"How well {verb} {which} {what}{', and is one better' if len(ranked) > 1 else ''}?"
+
+
+def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
+    if not ranked:
+        return "No AUC could be computed."
+    first = means.whole(ranked[0], population)
+    name = means.name()
+    if len(ranked) == 1:
+        return f"{ranked[0]} has a {name} of {spelled(first)}."
+    second = means.whole(ranked[1], population)
+    row = means.difference(ranked[0], ranked[1], population)
+    if len(ranked) == 2:
+        numbers = f"{fixed((first or {})['estimate'])} for {ranked[0]} and {fixed((second or {})['estimate'])} for {ranked[1]}"
+        told = f"a difference of {spelled(row, signed=True)}" if known(row) else "on cases that are not all the same"
+        start = f"{ranked[0]} has the higher {name}" if side(row) else f"The {name} is"
+        joint = ": " if side(row) else " "
+        return f"{start}{joint}{numbers}, {told}{_undecided(row)}."
+    return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{_others(means, ranked, population)}."
+
+
+def _undecided(row: Row | None) -> str:
+    return "; which is higher is not shown" if bounded(row) and not side(row) else ""
+
+
+def _others(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
+    """How far the best of many lies above the others."""
+    rows = [r for other in ranked[1:] if (r := means.difference(ranked[0], other, population)) and bounded(r)]
+    if not rows:
+        return ""
+    low, high = (f(number(r["estimate"]) for r in rows) for f in (min, max))
+    above = sum(side(r) > 0 for r in rows)
+    return (
+        f"; it lies {fixed(low, signed=True)} to {fixed(high, signed=True)} above the others, with the whole interval "
+        f"above 0 for {above} of {len(rows)}"
+    )
+
+
+def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
+    """The leading model inside and at the hospitals that it has not seen."""
+    if not ranked:
+        return "No AUC could be computed."
+    lead, name = ranked[0], means.name()
+    outside = [p for p in populations if p.startswith("external:") and known(means.whole(lead, p))]
+    if not outside:
+        return _answer(means, ranked, populations[0])
+    inside = means.whole(lead, "internal")
+    of = f"the {name} of {lead}"
+    compared = f", against {spelled(inside, level=False)} in the internal test" if known(inside) else ""
+    if len(outside) == 1:
+        return f"At {hospital(outside[0])}, {of} is {spelled(means.whole(lead, outside[0]))}{compared}."
+    by_height = sorted(outside, key=lambda p: number((means.whole(lead, p) or {})["estimate"]))
+    low, high = by_height[0], by_height[-1]
+    return (
+        f"At {len(outside)} hospitals outside the internal test, {of} runs from {spelled(means.whole(lead, low))} at "
+        f"{hospital(low)} to {spelled(means.whole(lead, high), level=False)} at {hospital(high)}{compared}."
+    )
+
+
+def hospital(population: str) -> str:
+    """A population within a sentence.
+
+    >>> hospital("external:elm"), hospital("internal")
+    ('elm', 'the internal test')
+    """
+    return population.partition(":")[2] if population.startswith("external:") else f"the {population} test"
+
+
+def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
+    """Where there are several hospitals: the difference between the first two models at each."""
+    if len(populations) < 2 or len(ranked) < 2:
+        return ""
+    rows = {p: r for p in populations if (r := means.difference(ranked[0], ranked[1], p)) and bounded(r)}
+    if not rows:
+        return ""
+    above, below = (sum(side(r) == s for r in rows.values()) for s in (1, -1))
+    low, high = (f(rows.values(), key=lambda r: number(r["estimate"])) for f in (min, max))
+    if len(rows) == 1:
+        place, row = next(iter(rows.items()))
+        return f"{ranked[0]} minus {ranked[1]}: {spelled(row, signed=True)} at {hospital(place)}."
+    return (
+        f"{ranked[0]} minus {ranked[1]} runs from {fixed(low['estimate'], signed=True)} to "
+        f"{fixed(high['estimate'], signed=True)}; of {len(rows)} intervals {above} lie above 0 and {below} below."
+    )
+
+
+def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str) -> str:
+    rates = mean_rates(evidence)
+    if not rates or not ranked:
+        return ""
+    rate = rates[0]
+    said = [(r, row) for r in ranked[:2] if known(row := rate.rows.get((r, population)))]
+    if not said:
+        return ""
+    texts = [f"{spelled(row, level=i == 0)} for {r}" for i, (r, row) in enumerate(said)]
+    mean = "mean " if len(evidence.cast.findings) > 1 else ""
+    return f"At thresholds meant for {rate.meant}, the {mean}{rate.metric} is {listed(texts)}."
+
+
+def _figure(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Figure | None:
+    if not ranked:
+        return None
+    if len(ranked) > _BESIDE:
+        return _many_models(means, ranked, populations)
+    if len(populations) > 1:
+        return _by_hospital(means, ranked, populations)
+    return _by_finding(means, ranked, populations[0])
+
+
+def _styles(evidence: ReportData) -> tuple[object, ...]:
+    return (*(series_style(k) for k in range(len(evidence.cast.raters))), DIFFERENCE)
+
+
+def _difference_mark(evidence: ReportData, row: Row | None) -> Mark:
+    return mark_of(row, len(evidence.cast.raters), signed=True)
+
+
+def _key(evidence: ReportData, shown: Sequence[str]) -> tuple[str, ...]:
+    return tuple(r if r in shown and len(shown) > 1 else "" for r in evidence.cast.raters)
+
+
+def _by_finding(means: ModelMeans, ranked: Sequence[str], population: str) -> Figure:
+    """A row per finding, in the order of the leading model's AUC; the paired difference beside it."""
+    evidence = means.evidence
+    pair = len(ranked) > 1
+    rows = []
+    for finding in (MEAN, *means.sorted_findings(ranked[0], population)):
+        own = [(r, means.areas.get((r, population, finding))) for r in ranked]
+        if not any(row for _, row in own):
+            continue
+        marks = tuple(mark_of(row, evidence.cast.series(r)) for r, row in own)
+        last = (
+            (_difference_mark(evidence, means.difference(ranked[0], ranked[1], population, finding)),) if pair else ()
+        )
+        present = next((row["n_present"] for _, row in own if row and row.get("n_present") is not None), None)
+        counted = count(present) if present is not None and finding != MEAN else ""
+        mean = f"Mean of {plural(most_findings(row for _, row in own), 'finding')}"
+        title = mean if finding == MEAN else evidence.heading(finding)
+        rows.append(ForestRow(title, (marks, last) if pair else (marks,), strong=finding == MEAN, count=counted))
+    areas = Panel(
+        Scale("0.5 is chance, 1 complete separation"), "AUC (95% interval)" if pair else "AUC", labels=not pair
+    )
+    panels = (areas, _difference_panel(ranked)) if pair else (areas,)
+    plot = ForestPlot(tuple(rows), panels, _styles(evidence), "present")
+    title = f"Each finding: AUC of {listed(list(ranked))}"
+    note = f"Findings in the order of the AUC of {ranked[0]}."
+    note += f" Right: {ranked[0]} minus {ranked[1]}, on the same cases." if pair else ""
+    return panel_figure(
+        plot, _key(evidence, ranked), name="answer", caption=_caption(means, ranked, population), title=title, note=note
+    )
+
+
+def _difference_panel(ranked: Sequence[str]) -> Panel:
+    sides = (f"{ranked[1]} higher", f"{ranked[0]} higher")
+    short = all(len(s) < 26 for s in sides)
+    scale = Scale("", null=0.0, signed=True, better=sides if short else ("second higher", "first higher"))
+    return Panel(scale, f"{ranked[0]} minus {ranked[1]}")
+
+
+def _caption(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
+    said = "Line: 95% interval; cases of one patient are kept together."
+    if len(ranked) < 2:
+        return said
+    evidence = means.evidence
+    rows = {f: means.difference(ranked[0], ranked[1], population, f) for f in evidence.cast.findings}
+    tested = {f: r for f, r in rows.items() if r and number(r["p_adjusted"]) == number(r["p_adjusted"])}
+    if len(tested) < 2:
+        return said
+    clear = [f for f, r in tested.items() if number(r["p_adjusted"]) < 0.05]
+    if not clear:
+        return f"{said} After correction for multiple tests (Holm) no difference remains at the 5% level."
+    ways = {number(tested[f]["estimate"]) > 0 for f in clear}
+    favour = (
+        f", all in favour of {ranked[0] if ways == {True} else ranked[1]}" if len(ways) == 1 and len(clear) > 1 else ""
+    )
+    names = listed([evidence.heading(f).lower() for f in clear])
+    return (
+        f"{said} After correction for multiple tests (Holm) the difference remains for {len(clear)} of {len(tested)} "
+        f"findings at the 5% level{favour}: {names}."
+    )
+
+
+def _by_hospital(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Figure:
+    """A row per hospital: the mean AUC, and the paired difference between two models."""
+    evidence, pair = means.evidence, len(ranked) > 1
+    inside = [p for p in populations if p == "internal"]
+    outside = sorted(
+        (p for p in populations if p != "internal"),
+        key=lambda p: -number((means.whole(ranked[0], p) or {"estimate": -1})["estimate"]),
+    )
+    rows = []
+    for p in (*inside, *outside):
+        own = [(r, means.whole(r, p)) for r in ranked]
+        marks = tuple(mark_of(row, evidence.cast.series(r)) for r, row in own)
+        last = (_difference_mark(evidence, means.difference(ranked[0], ranked[1], p)),) if pair else ()
+        n = max((row["n_cases"] or 0 for _, row in own if row and row.get("n_cases")), default=0)
+        over = most_findings(row for _, row in own)
+        note = f"mean of {plural(over, 'finding')}" if over else ""
+        title = population_title(evidence, p).removeprefix("External: ")
+        rows.append(
+            ForestRow(
+                title,
+                (marks, last) if pair else (marks,),
+                strong=p == "internal",
+                note=note,
+                count=count(n) if n else "",
+            )
+        )
+    areas = Panel(Scale("0.5 is chance, 1 complete separation"), "AUC (95% interval)", labels=not pair)
+    plot = ForestPlot(tuple(rows), (areas, _difference_panel(ranked)) if pair else (areas,), _styles(evidence), "cases")
+    note = f"Hospitals in the order of the {means.name()} of {ranked[0]}."
+    note += f" Right: {ranked[0]} minus {ranked[1]}, on the same cases." if pair else ""
+    return panel_figure(
+        plot,
+        _key(evidence, ranked),
+        name="answer",
+        caption="Line: 95% interval; cases of one patient are kept together.",
+        title=f"Each hospital: {means.name()} of {listed(list(ranked))}",
+        note=note,
+    )
+
+
+def _many_models(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Figure:
+    """A row per model: its mean AUC and the difference from the best, or its mean AUC at each hospital."""
+    evidence = means.evidence
+    lead = populations[0]
+    shown = list(populations[:4])
+    one = len(populations) == 1
+    rows = []
+    for r in ranked:
+        series = evidence.cast.series(r)
+        marks = tuple((mark_of(means.whole(r, p), series),) for p in shown)
+        if one:
+            row = means.difference(r, ranked[0], lead) if r != ranked[0] else None
+            marks += ((_difference_mark(evidence, row) if row else Mark(0, *[float("nan")] * 3, "highest"),),)
+        rows.append(ForestRow(r, marks, strong=r == ranked[0]))
+    panels = [
+        Panel(Scale("" if not one else "0.5 is chance"), _panel_title(evidence, p, one=one), labels=False)
+        for p in shown
+    ]
+    if one:
+        scale = Scale("", null=0.0, signed=True, better=("lower", "higher"))
+        panels.append(Panel(scale, f"minus {ranked[0]}"))
+    plot = ForestPlot(tuple(rows), tuple(panels), _styles(evidence))
+    rest = f" {len(populations) - 4} more hospitals are in the sections below." if len(populations) > 4 else ""
+    return panel_figure(
+        plot,
+        (),
+        name="answer",
+        caption=f"Line: 95% interval; cases of one patient are kept together.{rest}",
+        title=f"{means.name(capital=True)} of each model" + ("" if one else ", at each hospital"),
+        note=f"Models in the order of their {means.name()}"
+        + (f"; right: each minus {ranked[0]}, on the same cases." if one else "."),
+    )
+
+
+def _panel_title(evidence: ReportData, population: str, *, one: bool) -> str:
+    return "AUC (95% interval)" if one else population_title(evidence, population).removeprefix("External: ")
+
+
+def _table(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Table | None:
+    if not ranked:
+        return None
+    if len(populations) > 1:
+        return _table_by_hospital(means, ranked, populations)
+    population, rates = populations[0], mean_rates(means.evidence)
+    areas = [means.whole(r, population) for r in ranked]
+    columns = [areas, *([rate.rows.get((r, population)) for r in ranked] for rate in rates)]
+    most = max(map(most_findings, columns))
+    body = tuple((Cell(r), *(number_cell(column[i], most) for column in columns)) for i, r in enumerate(ranked))
+    titles = [_rate_title(rate.metric, rate.meant) for rate in rates]
+    mean = (
+        f"Mean over findings, with 95% interval. AUC over {plural(most_findings(areas), 'finding')}."
+        if most
+        else "With 95% interval."
+    )
+    made = Table(
+        "The models as a whole" if len(ranked) > 1 else "The model as a whole",
+        (heads("Model", "AUC", *titles),),
+        body,
+        note=mean,
+    )
+    return first_rows(made, "models")
+
+
+def _rate_title(metric: str, meant: str) -> str:
+    """The heading of a rate.
+
+    >>> _rate_title("specificity", "90% specificity"), _rate_title("sensitivity", "90% specificity")
+    ('Specificity there', 'Sensitivity, threshold meant for 90% specificity')
+    """
+    return (
+        f"{metric.capitalize()} there"
+        if meant.endswith(metric)
+        else f"{metric.capitalize()}, threshold meant for {meant}"
+    )
+
+
+def _table_by_hospital(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Table:
+    evidence = means.evidence
+    if len(ranked) <= 2 and len(populations) > 4:
+        rows = tuple(
+            (
+                Cell(population_title(evidence, p).removeprefix("External: ")),
+                *(number_cell(means.whole(r, p), _most(means, ranked, populations)) for r in ranked),
+            )
+            for p in populations
+        )
+        made = Table(means.name(capital=True), (heads("Hospital", *ranked),), rows, note="With 95% interval.")
+        return first_rows(made, "hospitals")
+    shown = populations[:4]
+    rows = tuple(
+        (Cell(r), *(number_cell(means.whole(r, p), _most(means, ranked, populations)) for p in shown)) for r in ranked
+    )
+    titles = [population_title(evidence, p).removeprefix("External: ") for p in shown]
+    note = "With 95% interval." + (
+        f" {len(populations) - 4} more hospitals are in the sections below." if len(populations) > 4 else ""
+    )
+    return first_rows(Table(means.name(capital=True), (heads("Model", *titles),), rows, note=note), "models")
+
+
+def _most(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> int:
+    return most_findings(means.whole(r, p) for r in ranked for p in populations)
+
+
+def _detail(means: ModelMeans, ranked: Sequence[str], population: str) -> tuple[Table, ...]:
+    """The numbers of every finding at the first population, for the fold below the figure."""
+    if not ranked:
+        return ()
+    evidence, shown = means.evidence, list(ranked[:_BESIDE])
+    body = []
+    for finding in (MEAN, *means.sorted_findings(ranked[0], population)):
+        own = [means.areas.get((r, population, finding)) for r in shown]
+        if not any(own):
+            continue
+        row = means.difference(shown[0], shown[1], population, finding) if len(shown) > 1 else None
+        cells = [number_cell(o) for o in own]
+        cells += [number_cell(row, signed=True), p_cells(row)[1]] if len(shown) > 1 else []
+        counted = classes_cell(next((o for o in own if o), None))
+        body.append((Cell(evidence.heading(finding), kind="strong" if finding == MEAN else ""), counted, *cells))
+    titles = [f"{shown[0]} minus {shown[1]}", "P (Holm)"] if len(shown) > 1 else []
+    where = population_title(evidence, population)
+    head = heads("Finding", "Present / absent", *shown, *titles)
+    return (table(f"AUC of each finding, with 95% interval: {where}.", (head,), body),)

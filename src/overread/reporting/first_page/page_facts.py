@@ -1,0 +1,67 @@
+"""The counts below the answer and the line below the title."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.reporting.number_format import count, plural
+from overread.reporting.report_data import ReportData, pick
+from overread.reporting.sections.reader_results.reader_titles import READERS, arms
+
+
+def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
+    """What the answer rests on: (what, how many)."""
+    cast = evidence.cast
+    cases, patients = _most(evidence, "n_cases"), _most(evidence, "n_patients")
+    made: list[tuple[str, str]] = []
+    if cast.raters and not _read_only(evidence):
+        joined = (
+            evidence.joined.filter(pl.col("shift") == "none") if "shift" in evidence.joined.columns else evidence.joined
+        )
+        if joined.height:
+            cases, patients = joined["case_id"].n_unique(), joined["patient_id"].n_unique()
+    made += [("cases", count(cases))] if cases else []
+    made += [("patients", count(patients))] if patients else []
+    readers = _readers(evidence)
+    made += [("readers", count(readers))] if readers else []
+    reads = _reads(evidence)
+    made += [("cases read", count(reads))] if reads and cast.raters else []
+    made += [("finding" if len(cast.findings) == 1 else "findings", count(len(cast.findings)))] if cast.findings else []
+    references = arms(evidence)[0].references if readers else ()
+    made += [("reference standards", count(len(references)))] if len(references) > 1 else []
+    made += [("external hospitals", count(len(cast.external)))] if cast.raters and not readers else []
+    return tuple(made)
+
+
+def _read_only(evidence: ReportData) -> bool:
+    return not evidence.cast.raters
+
+
+def _most(evidence: ReportData, column: str) -> int:
+    return max((int(n) for n in evidence.estimates[column].drop_nulls()), default=0)
+
+
+def _readers(evidence: ReportData) -> int:
+    rows = pick(evidence.estimates, analysis="readers").filter(pl.col("arm") != "model", pl.col("rater") != READERS)
+    return rows.filter(~pl.col("rater").str.starts_with("("))["rater"].n_unique()
+
+
+def _reads(evidence: ReportData) -> int:
+    rows = pick(evidence.estimates, analysis="readers").filter(pl.col("arm") != "model")
+    return max((int(n) for n in rows["n_cases"].drop_nulls()), default=0)
+
+
+def made_line(evidence: ReportData) -> str:
+    """What was evaluated, with which program, and when: the day of the evaluation, so that a page stays the same."""
+    cast = evidence.cast
+    version = (evidence.run.get("versions") or {}).get("overread")
+    day = str(evidence.run.get("started") or "")[:10]
+    hashed = str(evidence.study.get("protocol_hash") or "")
+    parts = [
+        plural(len(cast.raters), "model") if cast.raters else "",
+        plural(n, "reader") if (n := _readers(evidence)) else "",
+        f"evaluated {day}" if day else "",
+        "overread" + (f" {version}" if version else ""),
+        f"protocol {hashed[:12]}" if hashed else "",
+    ]
+    return " · ".join(p for p in parts if p)

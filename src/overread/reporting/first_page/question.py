@@ -1,0 +1,56 @@
+"""Which question the first page answers: what was asked first, or else what the data can tell most."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.reporting.estimate_cells import known
+from overread.reporting.first_page.arms_page import arms_page, contrasts
+from overread.reporting.first_page.first_page_parts import FirstPage
+from overread.reporting.first_page.models_page import models_page
+from overread.reporting.first_page.performance_page import performance_page
+from overread.reporting.first_page.pooling_page import pooling_page
+from overread.reporting.first_page.readers_page import readers_page
+from overread.reporting.report_data import ReportData, contrast_of
+from overread.reporting.sections.reader_results.reader_titles import READERS
+
+MODELS, POOLING, ARMS, READER_STUDY, READERS_ALONE = "models", "pooling", "arms", "models and readers", "readers"
+
+
+def leading(evidence: ReportData) -> str:
+    """The kind of the first page.
+
+    The first hypothesis that the study states goes before; then reads in two arms, reads and a model, pooled and single
+    roles, and else the models.
+    """
+    possible = [kind for kind, there in _possible(evidence).items() if there]
+    asked = {"H1": POOLING, "H2": READER_STUDY}
+    for hypothesis in evidence.config.get("hypotheses") or ():
+        if asked.get(str(hypothesis)) in possible:
+            return asked[str(hypothesis)]
+    return possible[0] if possible else MODELS
+
+
+def _possible(evidence: ReportData) -> dict[str, bool]:
+    rows = evidence.estimates.filter(pl.col("analysis") == "readers")
+    differences = rows.filter(pl.col("metric") == "sensitivity_difference").to_dicts()
+    beside = any(known(r) and contrast_of(r["contrast"], "rater") == READERS for r in differences)
+    pooled = evidence.estimates.filter(pl.col("analysis") == "H1").height > 0
+    return {
+        ARMS: any(known(c.difference(c.measure())) for c in contrasts(evidence)),
+        READER_STUDY: beside,
+        POOLING: pooled,
+        READERS_ALONE: rows.height > 0 and not evidence.cast.raters,
+    }
+
+
+def first_page(evidence: ReportData) -> FirstPage:
+    """The first page of the leading question."""
+    kind = leading(evidence)
+    if kind == ARMS:
+        return arms_page(evidence)
+    if kind == READER_STUDY:
+        return readers_page(evidence)
+    if kind == READERS_ALONE:
+        return performance_page(evidence)
+    return pooling_page(evidence) if kind == POOLING else models_page(evidence)

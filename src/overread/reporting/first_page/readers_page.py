@@ -1,0 +1,295 @@
+"""The first page of models against readers: the difference in sensitivity at the specificity of the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
+from overread.reporting.estimate_cells import classes_cell, known
+from overread.reporting.figures.drawing_style import series_style
+from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
+from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.first_page_parts import (
+    MARK_TERM,
+    MOST_ROWS,
+    FirstPage,
+    bounded,
+    interval_term,
+    number_cell,
+    side,
+    spelled,
+)
+from overread.reporting.number_format import listed, number, plural
+from overread.reporting.report_data import ReportData, Row
+from overread.reporting.sections.reader_results.reader_titles import (
+    DAWID_SKENE,
+    OTHERS,
+    READERS,
+    ReadRows,
+    arms,
+    in_sentence,
+    reference_title,
+)
+
+_AT, _AGAINST = "specificity=readers", f"rater:{READERS}"
+_PANELS = 5  # outputs beside each other in the figure
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOfFinding:
+    """What stands for a finding: the finding and the part of the outputs' names behind the model, "" for its own."""
+
+    finding: str
+    mapping: str
+
+
+def readers_page(evidence: ReportData) -> FirstPage:
+    """The page of models and readers, for the first arm of reads."""
+    reads = arms(evidence)[0]
+    outputs = _outputs(reads)
+    level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
+    readers = (
+        "Average reader",
+        "All reads together; each read has the same weight."
+        if len(reads.readers(reads.findings[0])) > 1
+        else "The reader.",
+    )
+    matched = (
+        "At the specificity of the readers",
+        "The threshold of the model is set so that it leaves as many cases without the finding unmarked as the readers "
+        "do. Then only the sensitivity differs.",
+    )
+    return FirstPage(
+        "Evidence report: models and readers",
+        str(evidence.study.get("question") or "").strip()
+        or "At the specificity of the readers, is the sensitivity of the models as high?",
+        _answer(reads, outputs),
+        _more(reads),
+        (),
+        _figure(reads, outputs),
+        _table(reads, outputs),
+        _detail(reads, outputs),
+        (readers, matched, interval_term(level), *_reference_terms(reads), MARK_TERM),
+    )
+
+
+def _reference_terms(reads: ReadRows) -> list[tuple[str, str]]:
+    said = {
+        OTHERS: "For every reader, the majority of the others: the evaluated reader has no part in it.",
+        DAWID_SKENE: "A reference standard estimated from all reads, with the accuracy of every reader (Dawid and Skene).",
+    }
+    return [(reference_title(r), text) for r, text in said.items() if r in reads.references]
+
+
+def _outputs(reads: ReadRows) -> list[OutputOfFinding]:
+    found = [
+        OutputOfFinding(f, o.partition(" [")[2].removesuffix("]")) for f in reads.findings for o in reads.outputs(f)
+    ]
+    return [o for o in dict.fromkeys(found) if _differences(reads, o)]
+
+
+def _models(reads: ReadRows, output: OutputOfFinding) -> list[str]:
+    tail = f" [{output.mapping}]" if output.mapping else ""
+    return [o for o in reads.outputs(output.finding) if o == o.partition(" [")[0] + tail]
+
+
+def _difference(reads: ReadRows, output: OutputOfFinding, reference: str, rater: str) -> Row | None:
+    return reads.rows(output.finding, reference).get(("sensitivity_difference", _AT, rater, _AGAINST))
+
+
+def _differences(reads: ReadRows, output: OutputOfFinding) -> list[Row]:
+    every = (_difference(reads, output, ref, r) for ref in reads.references for r in _models(reads, output))
+    return [row for row in every if known(row)]
+
+
+def _under(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) -> list[Row]:
+    """The differences with an interval under a reference, in the order of the figure."""
+    every = (_difference(reads, o, reference, r) for o in outputs for r in _models(reads, o))
+    return [row for row in every if bounded(row) and row is not None]
+
+
+def _ends(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[str, str] | None:
+    """The reference under which the models fall behind most, and that under which they do least.
+
+    A stated reference goes before one that is derived from the reads.
+    """
+    stated = [r for r in reads.references if r not in (OTHERS, DAWID_SKENE, "majority")]
+    found = {r: rows for r in reads.references if (rows := _under(reads, outputs, r))}
+    if not found:
+        return None
+    mean = {r: sum(number(row["estimate"]) for row in rows) / len(rows) for r, rows in found.items()}
+    usable = [r for r in stated if r in mean]
+    usable = usable if len(usable) > 1 else list(mean)
+    return min(usable, key=mean.__getitem__), max(usable, key=mean.__getitem__)
+
+
+def _counted(rows: Sequence[Row]) -> str:
+    lower, higher = (sum(side(r) == s for r in rows) for s in (-1, 1))
+    if lower == len(rows):
+        return f"is lower in all {len(rows)} comparisons" if len(rows) > 1 else "is lower"
+    if higher == len(rows):
+        return f"is higher in all {len(rows)} comparisons" if len(rows) > 1 else "is higher"
+    return f"is lower in {lower} and higher in {higher} of {plural(len(rows), 'comparison')}"
+
+
+def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
+    ends = _ends(reads, outputs)
+    if not ends:
+        return "No difference between a model and the readers has an interval."
+    low, high = ends
+    first, last = (_under(reads, outputs, r) for r in ends)
+    example = f"{reads.heading(first[0]['finding']).lower()}, {first[0]['rater'].partition(' [')[0]}: {spelled(first[0], digits=2, signed=True)}"
+    if low == high:
+        return f"By {_by(low)} the sensitivity of the models {_counted(first)} ({example})."
+    same = next((r for r in last if (r["finding"], r["rater"]) == (first[0]["finding"], first[0]["rater"])), last[0])
+    patterns = {tuple(sorted({side(r) for r in rows} - {0})) for rows in (first, last)}
+    start = "It depends on the reference standard: by" if len(patterns) > 1 else "By"
+    return (
+        f"{start} {_by(low)} the sensitivity of the models {_counted(first)} ({example}); by {_by(high)} it "
+        f"{_counted(last)} ({spelled(same, digits=2, signed=True, level=False)})."
+    )
+
+
+def _by(reference: str) -> str:
+    return in_sentence(reference).replace("“", "").replace("”", "")
+
+
+def _more(reads: ReadRows) -> str:
+    own = [_by(r) for r in reads.references if r in reads.made - {OTHERS}]
+    rest = [_by(r) for r in reads.references if r not in reads.made]
+    said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers."
+    if own:
+        verb = "was" if len(own) == 1 else "were"
+        said += f" {listed(own).capitalize()[:1]}{listed(own)[1:]} {verb} made from reads of these readers, which favours them"
+        said += f"; {listed(rest)} {'was' if len(rest) == 1 else 'were'} made without them." if rest else "."
+    return said
+
+
+def _series(reads: ReadRows, rater: str) -> int:
+    model = rater.partition(" [")[0]
+    return reads.models.index(model) if model in reads.models else len(reads.models)
+
+
+def _groups(reads: ReadRows) -> list[tuple[str, list[str]]]:
+    """The references by who made them."""
+    own = [r for r in reads.references if r in reads.made - {OTHERS}]
+    others = [r for r in reads.references if r == OTHERS]
+    rest = [r for r in reads.references if r not in reads.made]
+    named = (
+        ("Made from reads of these readers", own),
+        ("Without the reader who is evaluated", others),
+        ("Made without these readers", rest),
+    )
+    return [(title, found) for title, found in named if found]
+
+
+def _label(reference: str) -> str:
+    return reference_title(reference).replace("Label “", "").replace("”", "")
+
+
+def _output_words(reads: ReadRows, output: OutputOfFinding) -> str:
+    return output.mapping.replace("_", " ")
+
+
+def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | None:
+    if not outputs:
+        return None
+    scale = Scale("", null=0.0, signed=True, better=("model lower", "higher"))
+    styles = tuple(series_style(k) for k in range(len(reads.models) + 1))
+    groups = _groups(reads)
+
+    def marks(output: OutputOfFinding, reference: str) -> tuple:  # type: ignore[type-arg]
+        rows = [(r, _difference(reads, output, reference, r)) for r in _models(reads, output)]
+        return tuple(mark_of(row, _series(reads, r), signed=True, digits=2) for r, row in rows if row)
+
+    if len(outputs) <= _PANELS:
+        rows = []
+        for title, found in groups:
+            rows.append(ForestRow(title))
+            rows += [ForestRow(_label(ref), tuple(marks(o, ref) for o in outputs)) for ref in found]
+        panels = tuple(
+            Panel(scale, reads.heading(o.finding), _output_words(reads, o) or " ", labels=False) for o in outputs
+        )
+    else:
+        shown = [ref for _, found in groups for ref in found][:_PANELS]
+        rows = [
+            ForestRow(reads.heading(o.finding), tuple(marks(o, ref) for ref in shown), note=_output_words(reads, o))
+            for o in outputs
+        ]
+        panels = tuple(Panel(scale, _label(ref), " ", labels=False) for ref in shown)
+    plot = ForestPlot(tuple(rows), panels, styles)
+    shown_models = [
+        r for r in reads.models if any(r == o.partition(" [")[0] for f in reads.findings for o in reads.outputs(f))
+    ]
+    key = tuple(r if r in shown_models else "" for r in reads.models) if len(shown_models) > 1 else ()
+    models = f"{shown_models[0]} minus" if len(shown_models) == 1 else "Each model minus"
+    return panel_figure(
+        plot,
+        key,
+        name="answer",
+        caption="Line: 95% interval for readers and patients like these." + _made(reads),
+        title="The models against the average reader, by reference standard",
+        note=f"Difference in sensitivity, {models[:1].lower()}{models[1:]} the readers, at the specificity of the readers.",
+    )
+
+
+def _made(reads: ReadRows) -> str:
+    own = [_label(r) for r in reads.references if r in reads.made - {OTHERS}]
+    return f" Made from reads of the readers who are evaluated, which favours them: {listed(own)}." if own else ""
+
+
+def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
+    """Specificity of the readers, and sensitivities there, under the two references that are furthest apart."""
+    ends = _ends(reads, outputs)
+    if not ends:
+        return None
+    first: dict[str, OutputOfFinding] = {}
+    for o in outputs:
+        first.setdefault(o.finding, o)
+    references = list(dict.fromkeys(ends))
+    each = MOST_ROWS // len(references)
+    shown = list(first.values())[:each]
+    models = list(dict.fromkeys(r.partition(" [")[0] for o in shown for r in _models(reads, o)))[:3]
+    body: list[tuple[Cell, ...]] = []
+    for reference in references:
+        made = ", made from reads of these readers" if reference in reads.made - {OTHERS} else ""
+        body.append(group(f"By {_by(reference)}{made}", 4 + len(models)))
+        body += [_row(reads, o, reference, models) for o in shown]
+    left = len(first) - len(shown)
+    head = heads("Finding", "Present / absent", "Specificity of the readers", "Sensitivity of the readers", *models)
+    remark = f"{plural(left, 'more finding')} in the sections below." if left else ""
+    mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
+    note = "With 95% interval."
+    note += " Under the two reference standards that are furthest apart." if len(references) > 1 else ""
+    note += f" {listed(mapped)[:1].upper()}{listed(mapped)[1:]}." if mapped else ""
+    return Table("Sensitivity at the specificity of the readers", (head,), tuple(body), remark=remark, note=note)
+
+
+def _row(reads: ReadRows, output: OutputOfFinding, reference: str, models: Sequence[str]) -> tuple[Cell, ...]:
+    rows = reads.rows(output.finding, reference)
+    tail = f" [{output.mapping}]" if output.mapping else ""
+    up, across = (rows.get((m, "", READERS, "")) for m in ("sensitivity", "specificity"))
+    cells = [rows.get(("sensitivity_at_specificity", _AT, f"{m}{tail}", "")) for m in models]
+    return (
+        Cell(reads.heading(output.finding)),
+        classes_cell(next((c for c in cells if c), None) or up),
+        *(number_cell(r, digits=2) for r in (across, up, *cells)),
+    )
+
+
+def _detail(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[Table, ...]:
+    """Every difference of the figure."""
+    body: list[tuple[Cell, ...]] = []
+    models = list(dict.fromkeys(r.partition(" [")[0] for o in outputs for r in _models(reads, o)))
+    for title, found in _groups(reads):
+        for reference in found:
+            body.append(group(f"{_label(reference)}: {title[:1].lower()}{title[1:]}", 1 + len(models)))
+            for o in outputs:
+                tail = f" [{o.mapping}]" if o.mapping else ""
+                cells = [
+                    number_cell(_difference(reads, o, reference, f"{m}{tail}"), digits=2, signed=True) for m in models
+                ]
+                body.append((Cell(reads.heading(o.finding), note=_output_words(reads, o)), *cells))
+    caption = "Sensitivity of the model minus that of the readers, at the specificity of the readers."
+    return (table(caption, (heads("Finding", *models),), body),) if body else ()
