@@ -269,12 +269,80 @@ def far(studies: int, rng: np.random.Generator) -> None:
         )
 
 
+def weighted(studies: int, rng: np.random.Generator) -> None:
+    """Cases enter with a probability that depends on their scores, more likely where arm 0 scores higher."""
+    print("\n## Difference of two arms, cases sampled with unequal probabilities\n")
+    print("| reads | metric | readers | pool | weighted u-centred | unweighted | bias unweighted | no interval |")
+    print("|---|---|---|---|---|---|---|---|")
+    cut = 0.6
+    for missing in (0.0, 0.3):
+        for n_readers, pool in ((5, (200, 200)), (10, (400, 400))):
+            sd = np.sqrt(sum(READERS["high"]) + sum(CASES.values()))
+            truths = {
+                "auc": true_auc(1.5, "high") - true_auc(1.2, "high"),
+                "sensitivity": float(norm.cdf((1.5 - cut) / sd) - norm.cdf((1.2 - cut) / sd)),
+            }
+            hits: Counter[str] = Counter()
+            for _ in range(studies):
+                y, scores, shown = roe_metz(rng, n_readers, pool, "high", (1.5, 1.2))
+                apart = scores[0].mean(axis=0) - scores[1].mean(axis=0)
+                chance = 0.08 + 0.6 * norm.cdf(2 * apart + shown - 0.5)
+                taken = rng.random(y.size) < chance
+                scores = scores[..., taken]
+                scores[rng.random(scores.shape) < missing] = np.nan
+                for metric, truth in truths.items():
+                    reads = scores if metric == "auc" else np.where(np.isnan(scores), np.nan, scores >= cut)
+                    for weights in (1 / chance[taken], None):
+                        study = mrmc.compare_arms(
+                            y[taken], reads, metric=metric, covariance="u-centred", weights=weights
+                        )
+                        hits[f"{metric} {weights is None}"] += covers(study.difference, truth)
+                        hits[f"{metric} none"] += np.isnan(study.difference.se)
+                        hits[f"{metric} bias {weights is None}"] += study.difference.value - truth
+            for metric in truths:
+                shares = [
+                    hits[f"{metric} False"],
+                    hits[f"{metric} True"],
+                    hits[f"{metric} bias True"],
+                    hits[f"{metric} none"],
+                ]
+                words = " | ".join(f"{share / studies:.3f}" for share in shares)
+                name = f"{missing:.0%} missing" if missing else "all"
+                print(f"| {name} | {metric} | {n_readers} | {pool[0]}, {pool[1]} | {words} |", flush=True)
+
+
+def means(studies: int, rng: np.random.Generator) -> None:
+    print("\n## Mean reader in one arm: Wald and logit intervals\n")
+    print("| metric | readers | present | absent | truth | Wald | logit | Wald limit above 1 |")
+    print("|---|---|---|---|---|---|---|---|")
+    for metric in ("auc", "sensitivity"):
+        for n_readers, classes, apart in (
+            (5, (50, 50), 1.5),
+            (5, (50, 50), 2.5),
+            (5, (25, 25), 2.5),
+            (10, (50, 50), 3.0),
+        ):
+            sd = np.sqrt(sum(READERS["high"]) + sum(CASES.values()))
+            truth = true_auc(apart, "high") if metric == "auc" else float(norm.cdf((apart - 0.6) / sd))
+            hits: Counter[str] = Counter()
+            for _ in range(studies):
+                y, scores, _ = roe_metz(rng, n_readers, classes, "high", (apart, apart))
+                reads = scores[:1] if metric == "auc" else (scores[:1] >= 0.6).astype(float)
+                for interval in ("wald", "logit"):
+                    word = "jackknife" if metric == "auc" else "u-centred"
+                    got = mrmc.compare_arms(y, reads, metric=metric, covariance=word, interval=interval).arms[0]
+                    hits[interval] += covers(got, truth)
+                    hits["above"] += interval == "wald" and got.high > 1
+            words = " | ".join(f"{hits[w] / studies:.3f}" for w in ("wald", "logit", "above"))
+            print(f"| {metric} | {n_readers} | {classes[0]} | {classes[1]} | {truth:.3f} | {words} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--part", default="")
     arguments = parser.parse_args()
-    for part in (crossed, uncrossed, model, patients, clustered, far):
+    for part in (crossed, uncrossed, weighted, means, model, patients, clustered, far):
         if arguments.part in ("", part.__name__):
             part(arguments.studies, np.random.default_rng(20_26))
 

@@ -57,3 +57,9 @@ def test_an_unknown_name_or_a_missing_parameter_is_a_fault_of_the_program():
 def test_lists_in_sentences_end_with_and():
     for names, text in (((), ""), (("a",), "a"), (("a", "b"), "a and b"), (("a", "b", "c"), "a, b and c")):
         assert _FORMATTER.format("{names:and}", names=names) == text
+
+
+def test_equal_values_that_are_written_differently_keep_their_text():
+    """Rendered texts are kept: 1, 1.0 and True are equal, and so are 0.0 and -0.0."""
+    shown = [codes.note("image_note", text=value) for value in (1, 1.0, True, 0.0, -0.0)]
+    assert len(set(shown)) == 5

@@ -32,6 +32,9 @@ def evaluate(
         Path | None,
         typer.Option(help="The answers of readers, long, or wide with one read per row; alone or with predictions."),
     ] = None,
+    sittings: Annotated[
+        Path | None, typer.Option(help="Reading times and trust of the reads, one row per case that a reader read.")
+    ] = None,
     tune: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
@@ -47,6 +50,9 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="COLUMN", help="A column of the images that defines subgroups; may be repeated."),
     ] = None,
+    baseline_arm: Annotated[
+        str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
     title: Title = "Evaluation of predictions",
     config: Config = None,
@@ -65,6 +71,7 @@ def evaluate(
         "reference": reference or None,
         "external": external or None,
         "subgroup": subgroup or None,
+        "baseline_arm": baseline_arm or None,
         "seed": seed,
     }
     chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)
@@ -77,6 +84,7 @@ def evaluate(
             config=chosen,
             tune=tune or (),
             reads=reads,
+            sittings=sittings,
             title=title,
             workers=processes(workers),
             progress=progress,

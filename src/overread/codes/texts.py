@@ -138,11 +138,7 @@ def encode(text: Text) -> str:
     TypeError
         A text without codes: it was not rendered by `method` or `note`.
     """
-    if not text:
-        return ""
-    if not isinstance(text, Text) or not text.codes:
-        raise TypeError(f"a text without codes: {text!r}; render it with codes.method or codes.note")
-    return " ".join(map(str, text.codes))
+    return " ".join(map(str, _codes_of(text))) if text else ""
 
 
 def decode(encoded: str) -> tuple[Code, ...]:
@@ -204,17 +200,24 @@ def fill(text: str, parameters: Mapping[str, Parameter]) -> str:
     return _FORMATTER.vformat(text, (), parameters)
 
 
+def _codes_of(text: Text) -> tuple[Code, ...]:
+    if not isinstance(text, Text) or not text.codes:
+        raise TypeError(f"a text without codes: {text!r}; render it with codes.method or codes.note")
+    return text.codes
+
+
 def _joined(kind: str, separator: str, parts: Iterable[Text | None]) -> Text:
-    found: list[Code] = []
-    for part in parts:
-        if part:
-            encode(part)
-            found += part.codes
-    unique = tuple(dict.fromkeys(found))
+    unique = tuple(dict.fromkeys(code for part in parts if part for code in _codes_of(part)))
     return Text(separator.join(_rendered(kind, code) for code in unique), unique)
 
 
 def _rendered(kind: str, code: Code) -> Text:
+    # Equal values may be written differently (1 and 1.0, 0.0 and -0.0): their representation distinguishes them.
+    return _cached(kind, code, repr(code.parameters))
+
+
+@functools.lru_cache(maxsize=2**14)
+def _cached(kind: str, code: Code, _representation: str) -> Text:
     return Text(fill(_templates(kind)[code.name], dict(code.parameters)), (code,))
 
 

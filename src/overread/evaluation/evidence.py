@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from overread import codes, tables, threads
 from overread.errors import InputError
+from overread.evaluation.arms.arm_sittings import first_sittings
 from overread.evaluation.context.analysis_context import AnalysisContext, site_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
 from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
@@ -113,6 +114,7 @@ def evaluate(
     rng: Random,
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
+    sittings: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
@@ -134,6 +136,8 @@ def evaluate(
         Without it they are fitted on images of split "tune" in `predictions`, or else on half of the patients.
     reads : DataFrame, optional
         Answers of readers. They do not change the analyses of models.
+    sittings : DataFrame, optional
+        Reading times and trust of the reads, one row per case that a reader read.
     models : mapping of str to mapping, optional
         The content of model.json by rater.
     protocol_hash : str
@@ -162,7 +166,8 @@ def evaluate(
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
-        inputs = _checked(images, labels, predictions, config, tune=tune, reads=reads, notes=notes)
+        given = {"tune": tune, "reads": reads, "sittings": sittings}
+        inputs = _checked(images, labels, predictions, config, notes=notes, **given)
         joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
         context, reading = _contexts(inputs, joined, config, models or {}, rng)
@@ -204,8 +209,9 @@ class _Tables:
     predictions: tables.Checked | None
     tune: tables.Checked | None
     reads: tables.Checked | None
+    sittings: tables.Checked | None
     notes: Sequence[tables.Note]
-    lost: Sequence[Dropped]
+    lost: list[Dropped]
 
 
 def _checked(
@@ -216,6 +222,7 @@ def _checked(
     *,
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
+    sittings: pl.DataFrame | None,
     notes: Sequence[tables.Note],
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
@@ -238,7 +245,10 @@ def _checked(
         kept, lost = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
         tuning, dropped = tables.Checked(kept), dropped + lost
     check_names(checked_labels, config, reads=answers is not None)
-    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, found, dropped)
+    if sittings is not None and answers is None:
+        raise InputError("sittings", "reads beside sittings", "no reads", do="Give the reads: --reads.")
+    sat = None if sittings is None else tables.check(sittings, "sittings", where="sittings", notes=found)
+    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
 
 
 def check_complete(images: object, labels: object, predictions: object, reads: object) -> None:
@@ -273,7 +283,12 @@ def _contexts(
     areas = site_areas(scores, raters)
     replicates = site_replicates(scores, drawn, areas, raters, config)
     context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates)
-    return context, build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+    reading = build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
+    if reading is not None and inputs.sittings is not None:
+        dropped: list[Dropped] = []
+        reading = replace(reading, sittings=first_sittings(inputs.sittings, reading.joined.cases, dropped))
+        inputs.lost.extend(dropped)
+    return context, reading
 
 
 def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:

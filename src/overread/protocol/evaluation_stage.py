@@ -49,6 +49,7 @@ class Inputs:
     predictions: pl.DataFrame | None
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
+    sittings: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
 
@@ -70,6 +71,7 @@ class Inputs:
             "rng": np.random.default_rng(config.seed),
             "tune": self.tune,
             "reads": self.reads,
+            "sittings": self.sittings,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
 
@@ -169,6 +171,7 @@ def evaluate(
     *,
     out: Path | str | None = None,
     reads: Table | None = None,
+    sittings: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
     config: EvaluationConfig | None = None,
     rng: Random | None = None,
@@ -192,6 +195,8 @@ def evaluate(
         nothing is written.
     reads : path or frame, optional
         The answers of readers, in long or wide layout, alone or for comparison with the models.
+    sittings : path or frame, optional
+        Reading times and trust, one row per case that a reader read: reader, case_id, arm, round, seconds, trust, role.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
@@ -234,12 +239,12 @@ def evaluate(
     """
     chosen = _settings(config, settings, rng)
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, sittings=sittings)
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads)
+        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, sittings=sittings)
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
@@ -284,6 +289,7 @@ def _read(
     *,
     tune: Any,
     reads: Table | None,
+    sittings: Table | None,
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
     check_complete(images, labels, predictions, reads)
@@ -292,7 +298,8 @@ def _read(
     given = [] if predictions is None else inputs_of(predictions, "predictions")
     tuning = inputs_of(tune, "tune")
     answer_files = [] if reads is None else [input_of(reads, "reads")]
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files):
+    sitting_files = [] if sittings is None else [input_of(sittings, "sittings")]
+    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files, *sitting_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -302,18 +309,21 @@ def _read(
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
     answers = [(f, layouts.reads(f, **words)) for f in answer_files]
+    sat = [(f, layouts.sittings(f)) for f in sitting_files]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {"reads": answer_files[0]} if answer_files else {}
+    sources |= {"sittings": sitting_files[0]} if sitting_files else {}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
         answers[0][1].frame if answers else None,
-        without_used([*cases, *truths, *scores, *tuned, *answers]),
+        sat[0][1].frame if sat else None,
+        without_used([*cases, *truths, *scores, *tuned, *answers, *sat]),
         sources | {f"tune {f.name}": f for _, f in tuning},
     )
 

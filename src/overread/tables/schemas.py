@@ -113,6 +113,7 @@ class Sittings(dy.Schema):
     session = dy.String(nullable=True, metadata=_WORD)
     position = dy.Int32(nullable=True)
     read_at = dy.Datetime(nullable=True)
+    role = dy.String(nullable=True, metadata=_WORD)
 
 
 class Estimates(dy.Schema):

@@ -264,3 +264,13 @@ def test_rates_of_untied_scores_are_defined_in_every_resample_with_both_classes(
 def test_a_word_that_is_no_kind_of_rate_is_refused():
     with pytest.raises(InputError, match="one of sensitivity, specificity, curve"):
         patient_bootstrap.rate_replicates([[1, 0]], [[[1, 0]]], np.ones((1, 2), np.uint16), [0.9], kind="ppv")
+
+
+@pytest.mark.parametrize("n", [1, 7, 500, 2**17 + 1])
+def test_blocks_of_replicates_hold_the_draws_of_one_replicate_at_a_time(n):
+    replicates = 3 if n > 2**16 else 40
+    one, block = np.random.default_rng(5), np.random.default_rng(5)
+    each = [np.bincount(one.integers(0, n, n), minlength=n) for _ in range(replicates)]
+    counts = patient_bootstrap.draw_counts(np.arange(n), rng=block, replicates=replicates)
+    np.testing.assert_array_equal(counts, each)
+    assert one.integers(2**40) == block.integers(2**40)  # nothing more was drawn

@@ -7,6 +7,7 @@ from overread.evaluation.arms.arm_curves import curve_rows_of_readers
 from overread.evaluation.arms.arm_differences import adjust, difference_rows, margin_rows, unjudged_rows
 from overread.evaluation.arms.arm_means import mean_rows, own_rows
 from overread.evaluation.arms.arm_reads import ArmReads, answers_of, with_reference
+from overread.evaluation.arms.arm_sittings import sitting_rows
 from overread.evaluation.arms.arm_studies import studies_of
 from overread.evaluation.arms.arm_variances import variance_rows
 from overread.evaluation.context.estimate_rows import Row
@@ -31,7 +32,7 @@ def arm_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
                     made, drawn = _rows(reads, several=several, own=_made_by_readers(context, reference))
                     rows, curves = rows + made, curves + drawn
     adjust(rows)
-    return rows, curves
+    return rows + sitting_rows(context), curves
 
 
 def _made_by_readers(context: ReaderContext, reference: str) -> bool:

@@ -50,9 +50,9 @@ def unjudged_rows(reads: ArmReads, metric: Metric) -> list[Row]:
     """Return the differences that are not made, because the same readers made the reference standard."""
     why = not_estimable(codes.note("arms_not_judged_by_own_reads"))
     arms = reads.answers.arms
-    at = {"at": reads.at(f"test={U_STATISTIC}"), "confidence": reads.context.config.confidence}
+    at, confidence = reads.at(f"test={U_STATISTIC}"), reads.context.config.confidence
     return [
-        row(_place(reads, pair, READERS), _difference(metric), why, **at)
+        row(_place(reads, pair, READERS), _difference(metric), why, at=at, confidence=confidence)
         for pair in ((b, a) for a, b in combinations(range(len(arms)), 2))
     ]
 

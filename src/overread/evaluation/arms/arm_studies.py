@@ -46,7 +46,7 @@ class ArmStudy:
 
 def studies_of(reads: ArmReads, metric: Metric, *, margin: float = 0.0) -> list[ArmStudy]:
     """Analyse all arms together, or pair by pair if the readers differ between pairs of three or more arms."""
-    everyone = (~np.isnan(reads.values)).any(axis=2)  # (n_arms, n_readers)
+    everyone = np.asarray((~np.isnan(reads.values)).any(axis=2))  # (n_arms, n_readers)
     active = everyone[:, everyone.any(axis=0)]
     n_arms = len(active)
     if n_arms < 3 or active.all() or (active.sum(axis=0) == 1).all():
@@ -93,7 +93,7 @@ def _choose(reads: ArmReads, metric: Metric, arms: tuple[int, ...]) -> _Chosen:
     has = read.any(axis=2)
     nested = len(arms) > 1 and bool((has.sum(axis=0) <= 1).all())
     readers = np.flatnonzero(has.any(axis=0) if nested else has.all(axis=0))
-    chosen = read[:, readers].any(axis=(0, 1))
+    chosen = np.asarray(read[:, readers].any(axis=(0, 1)))
     columns = np.flatnonzero(chosen)
     read = read[:, readers][..., columns]
     design = design_of(read) if read.size else INCOMPLETE
@@ -148,7 +148,7 @@ def _compared(
     cluster, weight = reads.cluster, reads.weight
     return mrmc.compare_arms(
         reads.truth[columns],
-        reads.values[np.ix_(chosen.arms[::-1], chosen.readers, columns)],
+        reads.values[np.ix_(np.array(chosen.arms[::-1]), chosen.readers, columns)],
         metric=metric,
         covariance=covariance,
         cases=cases,

@@ -63,6 +63,7 @@ class ReaderContext:
     points: Mapping[tuple[str, str], ReaderThresholds]  # by finding and output
     drawn: ProductDraws
     rng: np.random.Generator  # of the resampling that agreement does for itself
+    sittings: pl.DataFrame | None = None  # first readings of the read cases, see `arms.arm_sittings`
 
     def place(
         self,

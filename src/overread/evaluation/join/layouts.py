@@ -224,6 +224,16 @@ def reads(
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
+def sittings(path: Given) -> Read:
+    """Read sittings: one row per case that a reader read (reader, case_id, arm, round, seconds, trust, role, …)."""
+    file = tables.load(path)
+    notes: list[tables.Note] = []
+    long, columns, unused = _long(file.frame, "sittings", path, finding_words(load_vocabulary(), None))
+    long = _counted(tables.identify(long, "sittings", where=path, notes=notes), ["reader", "case_id", "arm"])
+    checked = tables.check(long, "sittings", where=path)
+    return Read(checked, unused, columns, file.dialect, (), tuple(notes))
+
+
 def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     """Number repeated reads in the order of the rows if there is no round column."""
     if "round" in frame.columns or not set(key) <= set(frame.columns):

@@ -291,6 +291,7 @@ def trust_difference(
     reader: ArrayLike,
     case: ArrayLike | None = None,
     summary: str = "mean",
+    baseline: str = "",
     confidence: float = 0.95,
 ) -> TrustDifference:
     """Difference in trust (or another grade) between two arms, with the reader as the unit of analysis.
@@ -311,6 +312,8 @@ def trust_difference(
     summary : {"mean", "net"}, default "mean"
         Summary by reader: mean difference (grades are equidistant), or proportion higher minus proportion lower (grades
         are ordinal).
+    baseline : str, optional
+        The reference arm, in place of the rule above.
     confidence : float, default 0.95
         Confidence level of the two-sided interval, between 0 and 1.
 
@@ -340,7 +343,7 @@ def trust_difference(
     where = "trust_difference"
     check_word(summary, SUMMARIES, where=where, name="summary")
     grade = score_array(trust, (np.size(trust),), where=where, name="trust")
-    arms, aided = two_arms(arm, grade.size, where=where)
+    arms, aided = two_arms(arm, grade.size, where=where, baseline=baseline)
     readers, n_readers = group_codes(reader, grade.size, where=where, name="reader")
     names = np.unique(np.asarray(reader))
     if case is None:

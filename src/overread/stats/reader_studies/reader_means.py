@@ -16,17 +16,19 @@ from overread.stats.reading_time.crossed_effects import FixedEffect
 UNAIDED = "unaided"
 
 
-def two_arms(arm: ArrayLike, n: int, *, where: str) -> tuple[tuple[str, str], Bools]:
+def two_arms(arm: ArrayLike, n: int, *, where: str, baseline: str = "") -> tuple[tuple[str, str], Bools]:
     """Names of two arms, the compared one first, and mask of the reads of the compared arm.
 
     Parameters
     ----------
     arm : array_like, shape (n,)
-        Arm of each read. "unaided" is the reference; without it, the first name in sorted order.
+        Arm of each read.
     n : int
         Number of reads.
     where : str
         Name of the calling function, used in error messages.
+    baseline : str, optional
+        The reference arm; by default "unaided", without it the first name in sorted order.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def two_arms(arm: ArrayLike, n: int, *, where: str) -> tuple[tuple[str, str], Bo
     Raises
     ------
     InputError
-        If there are not exactly two arms.
+        If there are not exactly two arms, or the baseline is none of them.
 
     Notes
     -----
@@ -54,7 +56,10 @@ def two_arms(arm: ArrayLike, n: int, *, where: str) -> tuple[tuple[str, str], Bo
     if n_arms != 2:
         do = "Pass the reads of two arms; compare more arms two at a time."
         raise InputError(f"{where}: arm", "two arms", ", ".join(names) or "no reads", do=do)
-    base = names.index(UNAIDED) if UNAIDED in names else 0
+    if baseline and baseline not in names:
+        raise InputError(f"{where}: baseline", f"one of {', '.join(names)}", repr(baseline))
+    wanted = baseline or UNAIDED
+    base = names.index(wanted) if wanted in names else 0
     return (names[1 - base], names[base]), codes != base
 
 

@@ -88,6 +88,7 @@ def reading_time_ratio(
     period: ArrayLike | None = None,
     sequence: ArrayLike | None = None,
     truth: ArrayLike | None = None,
+    baseline: str = "",
     confidence: float = 0.95,
 ) -> ReadingTime:
     """Ratio of the geometric mean reading times of two arms.
@@ -110,6 +111,8 @@ def reading_time_ratio(
         Sequence of a crossover design; fixed effects relative to the sequence that starts with the denominator arm.
     truth : array_like of bool, shape (n_reads,), optional
         Reference standard of the case of each read; the ratio may then differ between absent and present cases.
+    baseline : str, optional
+        The arm that is the denominator, in place of the rule above.
     confidence : float, default 0.95
         Confidence level of the two-sided interval, between 0 and 1.
 
@@ -151,7 +154,7 @@ def reading_time_ratio(
     where = "reading_time_ratio"
     check_confidence(confidence, where=where)
     time = _seconds(seconds, where=where)
-    arms, aided = two_arms(arm, time.size, where=where)
+    arms, aided = two_arms(arm, time.size, where=where, baseline=baseline)
     readers, n_readers = group_codes(reader, time.size, where=where, name="reader")
     cases, _ = group_codes(case, time.size, where=where, name="case")
     summary = _summary(time, arms, aided, (readers, cases), confidence=confidence)

@@ -41,6 +41,7 @@ from overread.stats.roc.delong import groups_of, stratum_of_cluster
 Counts = NDArray[np.uint16]
 
 DRAWS_AT_ONCE = 2**28  # counts in memory (2 bytes each) in bootstrap_auc; the draws do not depend on it
+_DRAWN_AT_ONCE = 2**17  # draws in one call: they and their counts fit into the cache
 UNDEFINED_ALLOWED = 0.01  # largest proportion of undefined replicates for which there is an interval
 
 
@@ -93,14 +94,24 @@ def draw_counts(cluster: ArrayLike, *, rng: Random, replicates: int = 2000, stra
     if groups.n_clusters == 0:
         return counts
     if groups.stratum is None:
-        pools = [np.arange(groups.n_clusters)]
-    else:
-        stratum = stratum_of_cluster(groups)
-        pools = np.split(np.argsort(stratum, kind="stable"), np.cumsum(np.bincount(stratum))[:-1])
+        return _unstratified_counts(counts, rng)
+    stratum = stratum_of_cluster(groups)
+    pools = np.split(np.argsort(stratum, kind="stable"), np.cumsum(np.bincount(stratum))[:-1])
     for replicate in counts:
         for pool in pools:
             draws = np.bincount(rng.integers(0, pool.size, pool.size), minlength=pool.size)
             replicate[pool] = draws
+    return counts
+
+
+def _unstratified_counts(counts: Counts, rng: np.random.Generator) -> Counts:
+    """Fill the counts in blocks of replicates: the same draws as one replicate at a time, in fewer calls."""
+    n = counts.shape[1]
+    step = max(1, _DRAWN_AT_ONCE // n)
+    for first in range(0, len(counts), step):
+        block = counts[first : first + step]
+        draws = rng.integers(0, n, block.shape) + np.arange(len(block))[:, None] * n
+        block[:] = np.bincount(draws.ravel(), minlength=block.size).reshape(block.shape)
     return counts
 
 
