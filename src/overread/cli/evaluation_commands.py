@@ -16,7 +16,9 @@ def evaluate(
     out: Out,
     images: Annotated[
         Path | None,
-        typer.Option(help="The table of images: patient, site, sex, age, view. Needed with predictions."),
+        typer.Option(
+            help="The table of images: patient, site, sex, age, view. Without it every case is a patient of its own."
+        ),
     ] = None,
     labels: Annotated[
         list[str] | None,

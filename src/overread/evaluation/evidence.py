@@ -24,7 +24,7 @@ from overread.evaluation.context.thresholds import Frozen, from_half, from_model
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
-from overread.evaluation.join.case_tables import images_of_reads
+from overread.evaluation.join.case_tables import images_of_cases
 from overread.evaluation.join.joined_scores import joined_table
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
@@ -125,8 +125,8 @@ def evaluate(
     Parameters
     ----------
     images, labels, predictions : DataFrame or None
-        The tables of these names. Predictions need images and labels; reads need none of the three. Without images
-        every case that was read is taken as a patient of its own.
+        The tables of these names. Predictions need labels, reads need none of the three. Without images every case is
+        taken as a patient of its own.
     config : EvaluationConfig
         The settings that affect numbers.
     rng : int or numpy.random.Generator
@@ -155,7 +155,7 @@ def evaluate(
     Raises
     ------
     InputError
-        Neither predictions nor reads; predictions without images or labels; everything that `join_tables` refuses, a
+        Neither predictions nor reads; predictions without labels; everything that `join_tables` refuses, a
         patient in two splits, and models of H1 without predictions.
 
     Notes
@@ -226,20 +226,20 @@ def _checked(
     notes: Sequence[tables.Note],
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
-    check_complete(images, labels, predictions, reads)
+    check_complete(labels, predictions, reads)
     found = list(notes)
     named: dict[str, Any] = {"notes": found, "vocabulary": config.vocabulary}
-    answers = None if reads is None else tables.check(reads, "reads", where="reads", **named)
     dropped: list[Dropped] = []
-    if images is None:
-        images = images_of_reads(answers, dropped)
-    checked_images = tables.check(images, "images", where="images", notes=found)
     labels = tables.empty("labels") if labels is None else labels
     checked_labels = tables.check(labels, "labels", where="labels", **named)
-    scores = None
-    if predictions is not None:
-        scores = tables.check(predictions, _table_of(predictions), where="predictions", **named)
-    tuning = None if tune is None else tables.check(tune, _table_of(tune), where="tune", **named)
+    scores, tuning = (
+        None if given is None else tables.check(given, _table_of(given), where=where, **named)
+        for where, given in (("predictions", predictions), ("tune", tune))
+    )
+    answers = None if reads is None else tables.check(reads, "reads", where="reads", **named)
+    if images is None:
+        images = images_of_cases((scores, answers, tuning, checked_labels), dropped)
+    checked_images = tables.check(images, "images", where="images", notes=found)
     if tuning is not None:
         key = "image_id" if "image_id" in tuning.columns else "case_id"
         kept, lost = matched(tuning, checked_images, config.allowance("tune"), name="tune predictions", key=key)
@@ -251,14 +251,13 @@ def _checked(
     return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
 
 
-def check_complete(images: object, labels: object, predictions: object, reads: object) -> None:
-    """Refuse an evaluation without predictions and reads, and predictions without images or labels; None = absent."""
+def check_complete(labels: object, predictions: object, reads: object) -> None:
+    """Refuse an evaluation without predictions and reads, and predictions without labels; None = absent."""
     if predictions is None and reads is None:
         raise InputError("evaluate", "predictions of a model, or reads", "neither", do="Give --predictions or --reads.")
-    missing = [n for n, t in (("images", images), ("labels", labels)) if t is None]
-    if predictions is not None and missing:
-        do = f"Give --{' and --'.join(missing)}; reads without predictions need neither."
-        raise InputError("evaluate", "images and labels beside predictions", f"no {' and no '.join(missing)}", do=do)
+    if predictions is not None and labels is None:
+        do = "Give --labels; reads without predictions need none."
+        raise InputError("evaluate", "labels beside predictions", "none", do=do)
 
 
 def _contexts(

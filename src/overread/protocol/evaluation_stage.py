@@ -185,9 +185,9 @@ def evaluate(
     Parameters
     ----------
     images, labels, predictions : path, Polars or pandas frame, optional
-        The tables, in long or wide layout. Predictions need images and labels. Reads need none of the three: without
-        labels the readers are judged by their own consensus only, and without images every case is taken as a patient
-        of its own. Labels and predictions may be several tables: a list, or a mapping from the
+        The tables, in long or wide layout. Predictions need labels. Reads need none of the three: without labels the
+        readers are judged by their own consensus only. Without images every case is taken as a patient of its own.
+        Labels and predictions may be several tables: a list, or a mapping from the
         name of the label source or model to the table. Otherwise the name of a wide file is the name of the model or
         source; a label source may also be given as "NAME=FILE".
     out : path, optional
@@ -292,7 +292,7 @@ def _read(
     sittings: Table | None,
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file."""
-    check_complete(images, labels, predictions, reads)
+    check_complete(labels, predictions, reads)
     image_files = [] if images is None else [input_of(images, "images")]
     named = [] if labels is None else inputs_of(labels, "labels", source=True)
     given = [] if predictions is None else inputs_of(predictions, "predictions")

@@ -71,9 +71,7 @@ def test_without_images_every_case_is_its_own_patient_and_the_account_says_so():
 
 
 def test_a_model_beside_the_reads_changes_no_number_of_the_readers():
-    scores = pl.DataFrame({"image_id": [f"c{i}" for i in range(6)], "score": [0.9, 0.8, 0.3, 0.2, 0.1, 0.7]})
-    scores = scores.with_columns(finding=pl.lit("nodule"), model=pl.lit("acme"), shift=pl.lit("none"))
-    beside = evaluate(images(), labels(), scores, CONFIG, rng=0, reads=reads()).estimates
+    beside = evaluate(images(), labels(), scores(), CONFIG, rng=0, reads=reads()).estimates
     alone = evaluate(images(), labels(), None, CONFIG, rng=0, reads=reads()).estimates
     key = ["metric", "rater", "reference", "at"]
     mine = (pl.col("analysis") == "readers") & pl.col("rater").is_in(["r1", "r2", "r3"]) & (pl.col("contrast") == "")
@@ -87,7 +85,24 @@ def test_neither_predictions_nor_reads_is_refused():
         evaluate(images(), labels(), None, CONFIG, rng=0)
 
 
-def test_predictions_without_images_are_refused():
-    scores = pl.DataFrame({"image_id": ["c0"], "finding": ["nodule"], "model": ["acme"], "score": [0.5]})
-    with pytest.raises(InputError, match="no images and no labels"):
-        evaluate(None, None, scores, CONFIG, rng=0, reads=reads())
+def scores() -> pl.DataFrame:
+    table = pl.DataFrame({"image_id": [f"c{i}" for i in range(6)], "score": [0.9, 0.8, 0.3, 0.2, 0.1, 0.7]})
+    return table.with_columns(finding=pl.lit("nodule"), model=pl.lit("acme"), shift=pl.lit("none"))
+
+
+def test_predictions_without_labels_are_refused():
+    with pytest.raises(InputError, match="expected labels beside predictions; found none"):
+        evaluate(images(), None, scores(), CONFIG, rng=0, reads=reads())
+
+
+def test_predictions_without_images_are_of_cases_that_are_patients():
+    alone = evaluate(None, labels(), scores(), CONFIG, rng=0)
+    stated = evaluate(images().with_columns(patient_id="case_id", site=pl.lit("")), labels(), scores(), CONFIG, rng=0)
+    assert alone.estimates.equals(stated.estimates, null_equal=True)
+    assert alone.account.filter(pl.col("reason_code").str.contains("case_is_own_patient"))["count"].to_list() == [6]
+
+
+def test_a_labelled_case_without_a_score_is_counted_without_images_too():
+    config = EvaluationConfig(replicates=100, subgroups=(), missing_allowed={"scores": 0.5})
+    account = evaluate(None, labels(), scores().head(5), config, rng=0).account
+    assert account.filter(pl.col("reason_code").str.contains("labelled_not_scored"))["count"].to_list() == [1]

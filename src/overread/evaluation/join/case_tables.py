@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from overread import codes
@@ -13,11 +15,10 @@ _NO_SUBGROUPS = ("image_id", "case_id", "patient_id", "weight", "pairs_within", 
 _FIXED = ("patient_id", "site", "weight", "pairs_within", "stratum")
 
 
-def images_of_reads(reads: pl.DataFrame | None, dropped: list[Dropped]) -> pl.DataFrame:
-    """Return an images table of the cases that were read: each case is its own image and its own patient, counted."""
-    if reads is None:
-        raise InputError("evaluate", "images, or reads to take the cases from", "neither")
-    cases = reads["case_id"].unique(maintain_order=True)
+def images_of_cases(frames: Iterable[pl.DataFrame | None], dropped: list[Dropped]) -> pl.DataFrame:
+    """Return an images table of the cases in these tables: each is its own image and its own patient, counted."""
+    keys = [f["image_id" if "image_id" in f.columns else "case_id"].alias("case_id") for f in frames if f is not None]
+    cases = pl.concat(keys).unique(maintain_order=True)
     dropped.append(Dropped("cases", codes.note("case_is_own_patient"), cases.len()))
     return pl.DataFrame({"image_id": cases, "case_id": cases, "patient_id": cases}).with_columns(
         pl.lit("").alias("site")

@@ -11,12 +11,55 @@ from numpy.typing import ArrayLike, NDArray
 
 from overread import codes
 from overread.errors import InputError
+from overread.stats.agreement.expectation_maximisation import PseudoCounts, Solution, patterns_of, search
+from overread.stats.agreement.identification import LIKELY, find_reasons
 from overread.stats.agreement.majority_vote import known_classes, vote_array
-from overread.stats.arrays import Floats, check_word, group_codes
+from overread.stats.arrays import Bools, Floats, check_word, group_codes
 from overread.stats.result_text import described
 
-IMPOSSIBLE = -1e9  # replaces log 0; finite, so that its product with a count of 0 is 0
-INNER = 0.02  # shrinkage of the vote proportions towards equality in the second start
+
+@dataclass(frozen=True, slots=True)
+class RatePrior:
+    """Beta priors of two classes: parameters (a, b) of each sensitivity, each specificity, and the prevalence.
+
+    Attributes
+    ----------
+    sensitivity, specificity : (float, float)
+        Parameters of at least 1 of the prior of every reader; (1, 1) is uniform, (9, 2) has its mode at 8/9 and the
+        weight of nine cases.
+    prevalence : (float, float)
+        Parameters of the prior of the prevalence.
+
+    Raises
+    ------
+    InputError
+        If a parameter is below 1 or not finite: the posterior may then have no maximum inside.
+
+    Notes
+    -----
+    `dawid_skene` takes it as `prior`.
+
+    Examples
+    --------
+    >>> RatePrior(sensitivity=(4, 2)).specificity
+    (1.0, 1.0)
+    """
+
+    sensitivity: tuple[float, float] = (1.0, 1.0)
+    specificity: tuple[float, float] = (1.0, 1.0)
+    prevalence: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        for name in ("sensitivity", "specificity", "prevalence"):
+            given = np.asarray(getattr(self, name), dtype=np.float64)
+            if given.shape != (2,) or not np.isfinite(given).all() or (given < 1).any():
+                raise InputError(f"RatePrior: {name}", "two finite numbers of at least 1", f"{getattr(self, name)}")
+
+    def pseudo_counts(self) -> PseudoCounts:
+        """Counts that the prior adds in each M step, absent first."""
+        (se, miss), (sp, alarm), (present, absent) = self.sensitivity, self.specificity, self.prevalence
+        votes = np.array([[sp, alarm], [miss, se]], dtype=np.float64) - 1
+        return PseudoCounts(np.array([absent, present], dtype=np.float64) - 1, votes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +85,10 @@ class DawidSkene:
     iterations : int
         Number of EM iterations.
     converged : bool
-        Whether the posterior changed by less than the tolerance.
+        Whether the posterior changed by less than the tolerance, and no other start gave a clearly larger likelihood
+        (by 3 log units, a likelihood ratio of 20).
+    reasons : str
+        Why the votes do not identify the model, or "". The estimates are then not to be used.
     note : str
         Notes on identification and convergence, or "".
 
@@ -62,7 +108,13 @@ class DawidSkene:
     log_likelihood: float
     iterations: int
     converged: bool
+    reasons: codes.Text
     note: codes.Text
+
+    @property
+    def identified(self) -> bool:
+        """Whether the votes identify the model: there is no reason against it."""
+        return not self.reasons
 
     @property
     def winner(self) -> Floats:
@@ -101,6 +153,7 @@ def dawid_skene(
     reader: ArrayLike | None = None,
     classes: ArrayLike | None = None,
     start: str = "shares",
+    prior: RatePrior | None = None,
     tolerance: float = 1e-13,
     max_iterations: int = 20_000,
 ) -> DawidSkene:
@@ -117,6 +170,8 @@ def dawid_skene(
     start : {"shares", "best"}, default "shares"
         Initial posterior: vote proportions of each case, as in the paper, or the better of the solutions from these and
         from proportions shrunk slightly towards equality.
+    prior : RatePrior, optional
+        Beta priors of two classes; the result is then the posterior mode (MAP). By default there is none.
     tolerance : float, default 1e-13
         The iterations end when no posterior probability changes by this amount.
     max_iterations : int, default 20000
@@ -158,43 +213,62 @@ def dawid_skene(
     check_word(start, ("shares", "best"), where=where, name="start")
     if not (tolerance > 0 and max_iterations >= 1):
         raise InputError(where, "a tolerance above 0 and at least 1 iteration", f"{tolerance} and {max_iterations}")
+    if prior is not None and class_numbers.size != 2:
+        found = f"{class_numbers.size}: {class_numbers.tolist()}"
+        raise InputError(f"{where}: prior", "two classes", found, do="Pass classes=[0, 1].")
     labels = np.arange(table.shape[1]) if reader is None else np.asarray(reader)
     reader_of_column, n_readers = group_codes(labels, table.shape[1], where=where, name="reader")
     tally = _tally(table, reader_of_column, n_readers, class_numbers)
     has_vote = tally.sum(axis=(1, 2)) > 0
-    informative = tally[has_vote]
-    if not informative.size or not class_numbers.size:
+    if not has_vote.any() or not class_numbers.size:
         return _nothing(len(table), class_numbers, np.unique(labels))
-    fit, apart = _best(informative, start, tolerance, max_iterations)
-    posterior = np.full((len(table), class_numbers.size), nan)
-    posterior[has_vote] = fit.posterior
-    expected = np.einsum("ik,irv->rk", fit.posterior, informative)
-    confusion = np.where(expected[:, :, None] > 0, fit.confusion, nan)
-    note = codes.notes(_notes(fit, informative, expected, class_numbers, int((~has_vote).sum()), tolerance), apart)
+    return _solved(tally, has_vote, class_numbers, np.unique(labels), (start, prior, tolerance, max_iterations))
+
+
+def _solved(
+    tally: Floats,
+    has_vote: Bools,
+    class_numbers: Floats,
+    readers: NDArray[Any],
+    options: tuple[str, RatePrior | None, float, int],
+) -> DawidSkene:
+    """Search the solution, examine whether it is identified, and return it by case."""
+    start, prior, tolerance, max_iterations = options
+    informative = tally[has_vote]
+    votes = patterns_of(informative, None if prior is None else prior.pseudo_counts())
+    found = search(votes, start, tolerance, max_iterations)
+    fit = found.first if start == "shares" else found.best
+    trapped = found.best.objective - fit.objective > LIKELY
+    posterior = np.full((len(tally), class_numbers.size), nan)
+    by_case = fit.posterior if votes.weight is None else fit.posterior[votes.case]
+    posterior[has_vote] = by_case
+    expected = np.einsum("ik,irv->rk", by_case, informative)
+    reasons = find_reasons(votes, found, readers)
+    notes = codes.notes(
+        _notes(fit, informative, expected, class_numbers, int((~has_vote).sum()), tolerance),
+        _starts(found.first, found.best),
+        codes.note("map_estimate") if prior is not None else None,
+    )
     return DawidSkene(
         posterior,
         fit.prevalence,
-        confusion,
+        np.where(expected[:, :, None] > 0, fit.confusion, nan),
         expected,
         class_numbers,
-        np.unique(labels),
+        readers,
         fit.log_likelihood,
         fit.iterations,
-        fit.converged,
-        note,
+        fit.converged and not trapped,
+        reasons,
+        codes.notes(notes, reasons),
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
-    """Solution of the EM algorithm."""
-
-    posterior: Floats  # (n_cases, q)
-    prevalence: Floats  # (q,)
-    confusion: Floats  # (n_readers, q, q), 0 where no case speaks for the row
-    log_likelihood: float
-    iterations: int
-    converged: bool
+def _starts(first: Solution, best: Solution) -> codes.Text | None:
+    """Log likelihoods from vote proportions and from the best start, if they differ."""
+    if best is first:
+        return None
+    return codes.note("start_dependent", likelihood=best.log_likelihood, other=first.log_likelihood)
 
 
 def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, class_numbers: Floats) -> Floats:
@@ -205,52 +279,8 @@ def _tally(table: Floats, codes: NDArray[np.intp], n_readers: int, class_numbers
     return tally
 
 
-def _best(tally: Floats, start: str, tolerance: float, max_iterations: int) -> tuple[_Fit, codes.Text]:
-    """Solution from vote proportions, or the more likely of that and the one from shrunk proportions; with notes."""
-    shares = tally.sum(axis=1) / tally.sum(axis=(1, 2))[:, None]
-    first = _iterate(tally, shares, tolerance, max_iterations)
-    if start == "shares":
-        return first, codes.NONE
-    inner = _iterate(tally, (1 - INNER) * shares + INNER / shares.shape[1], tolerance, max_iterations)
-    gain = inner.log_likelihood - first.log_likelihood
-    if abs(gain) < 1e-6 * max(1.0, abs(first.log_likelihood)):
-        return first, codes.NONE
-    best, other = (inner, first) if gain > 0 else (first, inner)
-    return best, codes.note("start_dependent", likelihood=best.log_likelihood, other=other.log_likelihood)
-
-
-def _iterate(tally: Floats, shares: Floats, tolerance: float, max_iterations: int) -> _Fit:
-    """EM algorithm from an initial posterior."""
-    n, n_readers, q = tally.shape
-    flat = tally.reshape(n, n_readers * q)
-    transposed = np.ascontiguousarray(flat.T)  # classes on the first axis make sums over classes fast
-    posterior = np.ascontiguousarray(shares.T)
-    converged, iterations = False, 0
-    while True:
-        prevalence = posterior.mean(axis=1)
-        votes = (posterior @ flat).reshape(q, n_readers, q)  # true class, reader, voted class
-        rows = votes.sum(axis=2, keepdims=True)
-        confusion = np.divide(votes, rows, out=np.zeros_like(votes), where=rows > 0)
-        likelihood = _log(confusion.reshape(q, n_readers * q)) @ transposed + _log(prevalence)[:, None]
-        top = likelihood.max(axis=0)
-        np.exp(likelihood - top, out=likelihood)
-        total = likelihood.sum(axis=0)
-        if converged or iterations == max_iterations:
-            break
-        previous, posterior = posterior, likelihood / total
-        iterations += 1
-        converged = bool(np.abs(posterior - previous).max() < tolerance)
-    log_likelihood = float((np.log(total) + top).sum())
-    return _Fit(posterior.T, prevalence, confusion.transpose(1, 0, 2), log_likelihood, iterations, converged)
-
-
-def _log(probability: Floats) -> Floats:
-    """Logarithm, with `IMPOSSIBLE` for 0."""
-    return np.log(probability, out=np.full_like(probability, IMPOSSIBLE), where=probability > 0)
-
-
 def _notes(
-    fit: _Fit, tally: Floats, expected: Floats, class_numbers: Floats, unread: int, tolerance: float
+    fit: Solution, tally: Floats, expected: Floats, class_numbers: Floats, unread: int, tolerance: float
 ) -> codes.Text:
     """Notes on identification, convergence and readers with little data."""
     notes = []
@@ -274,7 +304,9 @@ def _notes(
     switched = tuple(
         f"{class_numbers[k]:g}" for k in range(class_numbers.size) if pooled[k].any() and pooled[k].argmax() != k
     )
-    if switched:
+    # Of two classes a sensitivity below one half is no sign of it (subtle findings), but one below the false positive
+    # rate is: see the readers whose labels are switched among the reasons.
+    if switched and class_numbers.size > 2:
         notes.append(codes.note("labels_switched", classes=switched))
     empty = tuple(f"{class_numbers[k]:g}" for k in range(class_numbers.size) if fit.prevalence[k] < 1e-6)
     if empty:
@@ -295,5 +327,6 @@ def _nothing(n_cases: int, class_numbers: Floats, readers: NDArray[Any]) -> Dawi
         nan,
         0,
         False,
+        codes.note("no_votes"),
         codes.note("no_votes"),
     )
