@@ -78,6 +78,12 @@ def sub(**more):
     return {"analysis": "subgroups", "subgroup": "sex", **more}
 
 
+def arms(**more):
+    """A row of all readers together that compares the new arm with the usual one."""
+    row = {"analysis": "readers", "metric": "auc_difference", "rater": "(readers)", "arm": "new"}
+    return row | {"contrast": "arm:usual"} | more
+
+
 NO_EXTERNAL = replace(CAST, populations=("internal",))
 SPLIT = {"cohort": True, "images": images("train", "test")}
 SEVERAL = [{"subgroup": "site", "level": s} for s in ("north", "south")]
@@ -158,6 +164,23 @@ CASES = [
      {"estimates": rows({"analysis": "readers", "arm": "model"})}),
     ("arms_compared", {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "arm:unaided"})},
      {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "rater:acme"})}),
+    ("arms_by_others", {"estimates": rows(arms(reference="majority of the others"))},
+     {"estimates": rows(arms(reference="majority of the others", contrast=""))}),
+    ("margin", {"estimates": rows(arms(at="margin=0.05;test=u-statistic"))}, {"estimates": rows(arms())}),
+    ("holm_over_arms", {"estimates": rows(arms(p_adjusted=0.04))},
+     {"estimates": rows(arms(p_adjusted=0.04, contrast="rater:(readers)"))}),
+    ("holm_over_models", {"estimates": rows(arms(p_adjusted=0.04, contrast="rater:(readers)"))},
+     {"estimates": rows(arms(p_adjusted=0.04))}),
+    ("rating_cutoff", {"estimates": rows(arms(at="rating_cutoff=3"))}, {"estimates": rows(arms())}),
+    ("mean_on_logit_scale", {"estimates": rows(arms(contrast="", method_code="scale_logit_t(df=12.7)"))},
+     {"estimates": rows(arms(method_code="scale_t(df=15.3)"))}),
+    ("average_curve", {"curves": curve("roc", rater="(readers)")}, {"curves": curve("roc", rater="acme")}),
+    ("reads_alone", {"estimates": rows(arms())}, {"estimates": rows(arms(), {"analysis": "readers"})}),
+    ("reads_and_model", {"estimates": rows(arms(), {"analysis": "readers"})}, {"estimates": rows(arms())}),
+    ("cases_as_patients", {"account": account(codes.note("case_is_own_patient"))}, {}),
+    ("patients_known", {}, {"account": account(codes.note("case_is_own_patient"))}),
+    ("wilson_alone", {"estimates": rows({"method_code": "wilson"})},
+     {"estimates": rows({"method_code": "wilson"}, {"method_code": "wilson_effective(n=81.3)"})}),
     ("reader_uncertain", {"account": account(codes.note("uncertain_calls_excluded", finding="edema"))}, {}),
     ("heatmaps", {"heatmaps": True}, {}),
     ("several_cases", {"joined": cases("a", "a", "b")}, {"joined": cases("a", "b")}),

@@ -118,8 +118,8 @@ def _remarks(evidence: ReportData, found: Sequence[ReadRows]) -> list[str]:
     said += [own_reference(own)] if own else []
     if OTHERS in first.references:
         said.append(
-            "The majority of the other readers differs between readers: the evaluated reader's own reads are not part of "
-            f"it.{_tied(evidence)}"
+            "The majority of the other readers differs between readers: the evaluated reader's own reads are not part "
+            f"of it.{_tied(evidence)}"
         )
     if first.policy and any(reads.every["call"].n_unique() > 1 for reads in found):
         said.append(
@@ -150,8 +150,8 @@ def _tied(evidence: ReportData) -> str:
         return ""
     told = listed([f"{evidence.heading(f).lower()} {count(n)}" for f, n in lines])
     return (
-        f" Reads on whose case the other readers' votes are tied are excluded ({told} reads); the cases that remain are "
-        "those on which the others agree."
+        f" Reads on whose case the other readers' votes are tied are excluded ({told} reads); the cases that remain "
+        "are those on which the others agree."
     )
 
 
@@ -181,7 +181,7 @@ def _weights(found: Sequence[ReadRows]) -> list[str]:
     ]
     if any(reads_of(row) for row in pooled):
         return [
-            "“Readers together” pools the reads: each read has the same weight, and a reader with more reads counts more."
+            "“Readers together” pools the reads: each read has the same weight; a reader with more reads counts more."
         ]
     return ["“Readers together” pools the reads, weighted by the sampling weights of their cases."] if pooled else []
 

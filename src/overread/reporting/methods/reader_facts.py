@@ -1,0 +1,104 @@
+"""Facts about reads that sentences of the Methods depend on: readers, arms, and reference standards made from reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from overread import codes
+from overread.codes.sentences import Parameters
+from overread.codes.texts import Code
+from overread.reporting.report_data import ReportData, contrast_of, value_at, with_contrast, with_key
+
+_CONSENSUS = {"majority": "majority", "majority of the others": "majority_others", "dawid-skene": "dawid_skene"}
+_READERS = "(readers)"
+
+
+def computed(data: ReportData) -> pl.DataFrame:
+    """The estimates that are finite."""
+    return data.estimates.filter(pl.col("estimate").is_finite())
+
+
+def method_codes(rows: pl.DataFrame) -> set[Code]:
+    """All codes of the methods of these rows."""
+    return {code for text in rows["method_code"].drop_nulls().unique() for code in codes.decode(text)}
+
+
+def note_codes(rows: pl.DataFrame) -> set[Code]:
+    """All codes of the notes of these rows."""
+    return {code for text in rows["note_codes"].drop_nulls().unique() for code in codes.decode(text)}
+
+
+def reader_facts(data: ReportData) -> Iterator[tuple[str, Parameters]]:
+    """The facts about reads, each with its parameters.
+
+    Parameters
+    ----------
+    data : ReportData
+        The tables and records of a report.
+
+    Yields
+    ------
+    tuple of str and mapping
+    """
+    rows = computed(data).filter(pl.col("analysis").is_in(["readers", "H2"]))
+    for reference, name in _CONSENSUS.items():
+        if (rows["reference"] == reference).any():
+            yield name, {}
+    if any(c.name == "dawid_skene_not_converged" for c in note_codes(rows)):
+        yield "dawid_skene_failed", {}
+    reads = rows.filter(pl.col("analysis") == "readers")
+    single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", _READERS]))
+    if single.height:
+        most = single["n_cases"].max()
+        yield "readers_design", {"readers": single["rater"].n_unique(), "cases": int(str(most or 0))}
+    if reads.height:
+        yield ("reads_and_model" if (reads["arm"] == "model").any() else "reads_alone"), {}
+    yield from _uncertain(data)
+    yield from _arms(data, reads)
+
+
+def _uncertain(data: ReportData) -> Iterator[tuple[str, Parameters]]:
+    """How uncertain calls were taken, from the account."""
+    states = {code["state"] for code in _account_codes(data, "uncertain_calls_recoded")}
+    for state in sorted(map(str, states)):
+        yield "reader_uncertain", {"treated": f"taken as {state}"}
+    if any(True for _ in _account_codes(data, "uncertain_calls_excluded")):
+        yield "reader_uncertain", {"treated": "excluded"}
+
+
+def _arms(data: ReportData, reads: pl.DataFrame) -> Iterator[tuple[str, Parameters]]:
+    """What was done to compare arms, and to average graded reads."""
+    together = reads.filter(pl.col("rater") == _READERS)
+    less = with_contrast(together, "arm")
+    if less.height:
+        named = {f"{arm} minus {contrast_of(c, 'arm')}" for arm, c in less.select("arm", "contrast").rows()}
+        yield "arms_compared", {"pairs": tuple(sorted(named))}
+    if (less["reference"] == "majority of the others").any():
+        yield "arms_by_others", {}
+    margins = sorted({value_at(at, "margin") for at in with_key(less, "margin")["at"].unique()})
+    if margins:
+        yield "margin", {"margin": " or ".join(margins)}
+    cutoffs = sorted(
+        {value_at(at, "rating_cutoff") for at in with_key(reads, "rating_cutoff")["at"].unique()}, key=float
+    )
+    if cutoffs:
+        yield "rating_cutoff", {"cutoff": " or ".join(cutoffs)}
+    means = together.filter(pl.col("contrast") == "", pl.col("arm") != "model")
+    if any(code.name == "scale_logit_t" for code in method_codes(means)):
+        yield "mean_on_logit_scale", {}
+    adjusted = reads.filter(pl.col("p_adjusted").is_finite())
+    if with_contrast(adjusted, "arm").height:
+        yield "holm_over_arms", {}
+    if with_contrast(adjusted, "rater").height:
+        yield "holm_over_models", {}
+    curves = data.curves.filter(pl.col("rater") == _READERS)
+    if curves.height:
+        yield "average_curve", {}
+
+
+def _account_codes(data: ReportData, name: str) -> Iterator[Code]:
+    """The codes of this name in the account."""
+    for text in data.account["reason_code"].drop_nulls().unique():
+        yield from (code for code in codes.decode(text) if code.name == name)
