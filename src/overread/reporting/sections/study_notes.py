@@ -9,31 +9,28 @@ from typing import Any
 import polars as pl
 
 from overread import codes
+from overread.codes import Metric
 from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
 from overread.reporting.report_data import ReportData, column_words, population_title
+from overread.reporting.sections.reader_results.reader_titles import REFERENCE_NOTES
 
 
 def not_computed(evidence: ReportData) -> Section:
     """All notes of estimates, grouped and counted: first those of missing estimates, then the others."""
     frame = evidence.estimates.with_columns(pl.col("note").fill_null(""), pl.col("note_codes").fill_null(""))
-    missing = frame.filter(pl.col("estimate").is_nan())
-    half = frame.filter(
-        pl.col("metric") != "threshold",  # a threshold has no CI; its note is its origin
-        pl.col("estimate").is_not_nan(),
-        pl.col("low").is_nan() | pl.col("high").is_nan(),
-        pl.col("note") != "",
-    )
-    rest = frame.filter(
-        pl.col("estimate").is_not_nan(),
-        (pl.col("low").is_not_nan() & pl.col("high").is_not_nan()) | (pl.col("metric") == "threshold"),
-        pl.col("note") != "",
-    )
+    missing, finite = frame.filter(pl.col("estimate").is_nan()), frame.filter(pl.col("estimate").is_not_nan())
+    without = finite["metric"].is_in(WITHOUT_INTERVAL)
+    lacking = finite["low"].is_nan() | finite["high"].is_nan()
+    half = finite.filter(lacking & ~without)
+    rest = finite.filter(~(lacking & ~without), pl.col("note") != "")
     reasons = "; the reasons follow" if missing.height or half.height else ""
+    plain = int((lacking & without).sum())
     blocks: list[Any] = [
         Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
-            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_others(rest.height)}"
+            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_by_nature(plain)}"
+            f"{_others(rest.height)}"
         )
     ]
     if missing.height:
@@ -46,17 +43,50 @@ def not_computed(evidence: ReportData) -> Section:
     return Section("not-computed", "What could not be computed", tuple(blocks))
 
 
+# Numbers for which no interval is made, so that the lack of one needs no reason.
+WITHOUT_INTERVAL = (
+    Metric.THRESHOLD,
+    Metric.ESTIMATED_SENSITIVITY,
+    Metric.ESTIMATED_SPECIFICITY,
+    Metric.MS_ARM,
+    Metric.MS_READER,
+    Metric.MS_ARM_READER,
+    Metric.VAR_READER,
+    Metric.VAR_ARM_READER,
+    Metric.VAR_ERROR,
+    Metric.COV1,
+    Metric.COV2,
+    Metric.COV3,
+    Metric.F_STATISTIC,
+    Metric.DF_NUMERATOR,
+    Metric.DF_DENOMINATOR,
+    Metric.MEDIAN_SECONDS,
+    Metric.MEAN_TRUST,
+)
+
+
+def _by_nature(n: int) -> str:
+    """How many numbers are of a kind that has no interval."""
+    if not n:
+        return ""
+    kinds = "thresholds, parts of an analysis of variance, Dawid–Skene rates, times and trust of one arm"
+    return f"{count(n)} {'is' if n == 1 else 'are'} of a kind without a CI ({kinds}). "
+
+
 def _others(n: int) -> str:
     return f"{count(n)} {'other has' if n == 1 else 'others have'} a note."
 
 
 def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, *, first: bool = False) -> Table:
-    """The notes of these rows, grouped by their codes; with `first` by the first code, which is the reason."""
+    """The notes of these rows, grouped by their codes; with `first` by the first code, which is the reason.
+
+    Notes on the reference standard, which are equal for all its rows, are left out where a row has others.
+    """
     columns = ("analysis", "metric", "finding", "rater", "population")
     groups: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for text in frame["note_codes"].fill_null("").unique(maintain_order=True):
-        found = codes.decode(text)[: 1 if first else None]
+        found = _own_codes(text, first=first)
         names[text] = " ".join(code.name for code in found)
         groups.setdefault(names[text], []).append(text)
     frame = frame.with_columns(pl.Series("_group", [names[text] for text in frame["note_codes"].fill_null("")]))
@@ -71,13 +101,25 @@ def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, *, fir
         )
         for r in grouped.sort("len", descending=True, maintain_order=True).to_dicts()
     ]
-    head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", "Model", "Population")
+    who = "Model or reader" if evidence.cast.readers and evidence.cast.raters else "Model"
+    who = "Reader" if evidence.cast.reads_alone else who
+    head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", who, "Population")
     return table(caption, (head,), rows, compact=True)
+
+
+def _own_codes(text: str, *, first: bool) -> tuple[codes.Code, ...]:
+    """The codes of a row without those of its reference standard; with `first` only the first."""
+    found = codes.decode(text)
+    own = tuple(code for code in found if code.name not in _OF_REFERENCE) or found
+    return own[:1] if first else own
+
+
+_OF_REFERENCE = (*REFERENCE_NOTES, "reference_from_readers", "reader_not_in_reference")
 
 
 def _shown(encoded: Sequence[str], *, first: bool) -> str:
     """The notes of a group; parameters that differ between its rows are shown as "…"."""
-    decoded = [codes.decode(text)[: 1 if first else None] for text in encoded]
+    decoded = [_own_codes(text, first=first) for text in encoded]
     texts = (codes.pattern("notes", same) for same in zip(*decoded, strict=True))
     return "; ".join(text for text in texts)
 
@@ -86,7 +128,7 @@ def _word(evidence: ReportData, column: str, value: str) -> str:
     if column == "finding":
         return evidence.heading(value)
     if column == "population":
-        return population_title(evidence, value)
+        return "All cases" if value == "all" else population_title(evidence, value)
     return value if column == "rater" else column_words(value)
 
 

@@ -9,7 +9,7 @@ from overread import codes
 from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Points, Table, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, codes_of, known
 from overread.reporting.number_format import count, interval, listed, plural
-from overread.reporting.report_data import ReportData, Row, value_at
+from overread.reporting.report_data import ReportData, Row, plain_words, value_at
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, performance_forest
 from overread.reporting.sections.reader_results.reader_tables import others_blocks, reader_table
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -130,7 +130,17 @@ def _remarks(evidence: ReportData, found: Sequence[ReadRows]) -> list[str]:
         said.append("Predictive values are not given: whether the cases are a sample of practice is not recorded.")
     least = next((n for reads in found if (n := few_reads(reads.frame))), None)
     said += [f"Readers with fewer than {least} reads with or without the finding have no CI."] if least else []
-    return [*said, *_weights(found)]
+    return [*said, *_weights(found), *_refused(evidence)]
+
+
+def _refused(evidence: ReportData) -> list[str]:
+    """Findings without a Dawid-Skene reference standard, in the words of the account."""
+    rows = evidence.account.to_dicts()
+    return [
+        f"{plain_words(row['reason'], evidence.vocabulary)}."
+        for row in rows
+        if any(code.name == "dawid_skene_refused" for code in codes.decode(row["reason_code"] or ""))
+    ]
 
 
 def _who(reads: ReadRows) -> str:

@@ -43,6 +43,14 @@ REFERENCE_NOTES = (
     "not_identified",
     "single_class",
     "empty_classes",
+    "single_answer_readers",
+    "too_few_informative_readers",
+    "few_common_cases",
+    "blocks_apart",
+    "switched_readers",
+    "unanimous_overruled",
+    "several_maxima",
+    "map_estimate",
 )
 # Notes that the tables of reads show by themselves.
 _SHOWN = (
@@ -138,7 +146,7 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         policy = str(evidence.config.get("uncertain_calls") or "")
         policies = every["call"].unique().sort().to_list()
         policy = policy if policy in policies else policies[0]
-        frame = every.filter(pl.col("call").is_in([policy, ""]))
+        frame = every.filter(pl.col("call").is_in([policy, ""]), pl.col("finding") != "")  # "": reading time, trust
         made = frozenset({*_DERIVED, *(evidence.config.get("reader_made") or ()), *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
