@@ -14,9 +14,15 @@ from matplotlib.text import Text
 
 from overread import findings
 from overread.reporting.figures.curve_panels import calibration_panels, decision_panels, roc_panels, training_panels
-from overread.reporting.figures.drawing_style import key_height, series_colour, series_dash, series_marker
+from overread.reporting.figures.drawing_style import (
+    key_height,
+    series_colour,
+    series_dash,
+    series_marker,
+    series_style,
+)
 from overread.reporting.figures.flow import stages
-from overread.reporting.figures.forest_plots import Line, Mark, Scale, forest, forest_figure, mark_of, spoken
+from overread.reporting.figures.forest_plots import Line, Mark, Scale, forest_figure, mark_of
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 
 TITLES = {f.name: f.title for f in findings.load().findings}
@@ -30,26 +36,52 @@ def _lines() -> list[Line]:
     ]
 
 
-def test_forest_prints_its_numbers_and_is_always_the_same():
-    made = [forest(_lines(), ("inside", "outside"), Scale("AUC"), name="f", alt="All <of> it") for _ in range(2)]
-    assert made[0] == made[1]
-    assert ">0.812 (0.750–0.870)</text>" in made[0]
-    assert made[0].count(">—</text>") == 2
-    assert '<title id="t-f">All &lt;of&gt; it</title>' in made[0]
-    for words in ("Mass", "inside", "outside", "AUC"):
-        assert f">{words}</text>" in made[0]
+AUC = Scale("AUC")
 
 
-def test_words_for_a_forest_plot_hold_its_numbers():
-    assert spoken("AUC.", _lines()) == "Forest plot. AUC. Mass: 0.812 (0.750–0.870), —; Mean: —"
+def _forest(lines, series=("inside", "outside"), scale=AUC, name="f"):
+    return forest_figure(lines, series, scale, name=name, caption="All <of> it.")
+
+
+def test_forest_prints_its_numbers_in_both_widths_and_is_always_the_same():
+    made = [_forest(_lines()) for _ in range(2)]
+    assert made[0].svg == made[1].svg
+    assert [text for text, _ in made[0].key] == ["inside", "outside"]
+    for drawing, width in ((made[0].svg, 760), (made[0].narrow, 358)):
+        assert f'viewBox="0 0 {width} ' in drawing
+        assert ">0.812 (0.750–0.870)</text>" in drawing
+        assert drawing.count(">—</text>") == 2
+        for words in ("Mass", "AUC"):
+            assert f">{words}</text>" in drawing
+    assert '<title id="t-f">Forest plot. All &lt;of&gt; it.</title>' in made[0].svg
+    assert "Mass: 0.812 (0.750–0.870), —; Mean: —</desc>" in made[0].svg
+
+
+def test_no_text_of_a_forest_is_smaller_than_12_pixels_or_outside():
+    lines = [
+        Line("A finding with a name that is much longer than its column can hold", (mark_of({"estimate": 0.5}, 0),))
+    ]
+    made = _forest(lines, scale=Scale("Difference", null=0.0, signed=True, better=("one side higher", "the other")))
+    for drawing, width in ((made.svg, 760), (made.narrow, 358)):
+        texts = re.findall(r'<text x="(-?[\d.]+)" y="[\d.]+" font-size="([\d.]+)"', drawing)
+        assert texts
+        assert all(float(size) >= 12 and 0 <= float(x) <= width for x, size in texts)
+
+
+def test_marks_of_one_model_are_the_same_wherever_it_stands():
+    line = [Line("Mass", (Mark(0, 0.5, 0.4, 0.6, "0.5"),))]
+    alone = forest_figure(line, ("b",), Scale("AUC"), name="f", caption="", numbers=(1,))
+    style = series_style(1)
+    assert style.colour in alone.svg
+    assert series_style(0).colour not in alone.svg
 
 
 def test_svg_text_is_not_shortened_by_the_rounding_of_coordinates():
     line = [Line("0.98765 of 1.23456", (Mark(0, 0.5, 0.4, 0.6, "0.54321"),))]
-    made = forest(line, ("x",), Scale("AUC 0.123456"), name="n", alt="0.987654")
-    for words in ("0.98765 of 1.23456", "0.54321", "AUC 0.123456", "0.987654"):
+    made = _forest(line, ("x",), Scale("AUC 0.123456"), name="n").svg
+    for words in ("0.98765 of 1.23456", "0.54321", "AUC 0.123456"):
         assert words in made
-    assert not re.search(r' d="[^"]*\.\d{3}', made)
+    assert not re.search(r' d="M[^"]*\.\d{3}', made)
 
 
 def _curve(finding: str) -> pl.DataFrame:
@@ -73,7 +105,7 @@ def test_roc_panels_draw_each_series_and_print_the_auc():
     assert ">Pulmonary edema</text>" in made
     assert ">0.801</text>" in made
     assert ">0.702</text>" in made
-    assert made.count("#0072b2; fill-opacity") + made.count("fill: #0072b2; fill-opacity") >= 1  # the band of the first
+    assert made.count("#0b63a5; fill-opacity") + made.count("fill: #0b63a5; fill-opacity") >= 1  # the band of the first
 
 
 def test_calibration_panels_leave_out_points_that_are_no_numbers():
@@ -91,7 +123,7 @@ def test_calibration_panels_set_a_histogram_of_the_scores_above(recwarn):
     )
     heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', made).group(1)) for made in (plain, held)]
     assert heights[1] > heights[0]
-    assert held.count("fill: #0072b2; opacity: 0.3") == 1
+    assert held.count("fill: #0b63a5; opacity: 0.3") == 1
     assert "opacity: 0.3" not in plain
     assert not [w for w in recwarn if "layout" in str(w.message)]
 
@@ -147,7 +179,7 @@ def test_a_mark_without_an_interval_is_hollow_and_the_caption_says_so():
     words = "AUC. A hollow marker has no confidence interval, or one of zero width."
     for marks, hollow in ((given, 0), (without, 2)):
         plot = forest_figure([Line("Mass", marks)], ("a", "b"), Scale("AUC"), name="f", caption="AUC.")
-        assert plot.svg.count("fill: #ffffff; stroke") == hollow
+        assert plot.svg.count('fill="#ffffff" stroke') == hollow
         assert plot.caption == (words if hollow else "AUC.")
         all_cases = Level("All", "10", marks)
         groups = group_forest([Band("Sex", all_cases, (), ("", ""))], ("a", "b"), label="AUC", name="g", caption="AUC.")
@@ -187,6 +219,5 @@ def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels):
     decision_panels(frames, frames, names, headings=TITLES, name="d", alt="a")
     training_panels([("a", [pl.DataFrame({"loss": [0.5], "tune_auc": [0.7]})])], name="t", alt="a")
     marks = (Mark(0, 0.8, 0.7, 0.9, "0.800 (0.700\u20130.900)"),)
-    forest([Line("Mass", marks)], ("a",), Scale("gap", better=("worse", "better")), name="f", alt="a")
     group_forest([Band("Sex", Level("All", "10", marks), (), ("",))], ("a",), label="gap", name="g", caption="AUC.")
     assert outside == []

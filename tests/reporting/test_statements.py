@@ -9,12 +9,13 @@ import pytest
 
 from overread import codes, reporting
 from overread.reporting.checklists import RULES
+from overread.reporting.first_page.limits import limitations
 from overread.reporting.report_data import at_title, read_evidence
 from overread.reporting.sections.duplicate_images import _with_splits
 from overread.reporting.sections.model_results.discrimination_section import discrimination
 from overread.reporting.sections.model_results.subgroup_section import _subgroups, subgroups
 from overread.reporting.sections.study_notes import not_computed
-from overread.reporting.sections.summary import study_paragraph, warnings
+from overread.reporting.sections.summary import study_paragraph
 
 SOURCE = Path(reporting.__file__).parent
 OBUCHOWSKI = codes.method("obuchowski")
@@ -72,11 +73,11 @@ def line(name, count, **parameters):
     return {"stage": "join", "unit": "labels", "reason": reason, "reason_code": codes.encode(reason), "count": count}
 
 
-def test_a_scored_finding_whose_labels_are_all_uncertain_is_a_warning(evidence_folder):
+def test_a_scored_finding_whose_labels_are_all_uncertain_is_a_limitation(evidence_folder):
     lines = [line("findings_only_uncertain", 1, n=300, findings=("pleural_effusion",))]
-    found = warnings(read_evidence(evidence_folder([auc()], account=lines), {}))
-    said = "Findings scored, but not evaluated, because all labels are uncertain and excluded (300): pleural effusion."
-    assert said in found
+    found = [f"{x.head} {x.text}" for x in limitations(read_evidence(evidence_folder([auc()], account=lines), {}))]
+    said = "scored, but not evaluated, because all labels are uncertain and excluded (300): pleural effusion."
+    assert f"Findings not evaluated: {said}" in found
 
 
 def test_estimates_and_their_notes_are_counted_in_words(evidence_folder):

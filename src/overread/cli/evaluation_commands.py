@@ -55,6 +55,10 @@ def evaluate(
     baseline_arm: Annotated[
         str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
     ] = "",
+    hypothesis: Annotated[
+        list[str] | None,
+        typer.Option(metavar="H1|H2", help="A hypothesis on which a verdict is given; may be repeated."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
     title: Title = "Evaluation of predictions",
     config: Config = None,
@@ -74,6 +78,7 @@ def evaluate(
         "external": external or None,
         "subgroup": subgroup or None,
         "baseline_arm": baseline_arm or None,
+        "hypothesis": hypothesis or None,
         "seed": seed,
     }
     chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)

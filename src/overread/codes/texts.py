@@ -141,6 +141,7 @@ def encode(text: Text) -> str:
     return " ".join(map(str, _codes_of(text))) if text else ""
 
 
+@functools.lru_cache(maxsize=1 << 14)  # a report reads the same few thousand texts a hundred thousand times
 def decode(encoded: str) -> tuple[Code, ...]:
     """The codes in a string that `encode` made.
 

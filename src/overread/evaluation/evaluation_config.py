@@ -31,6 +31,7 @@ _WHOLE = {
 }
 _LONGEST = 100  # operating points, thresholds, bands, subgroups
 _ROLES = ("pooled", "single", "matched")
+HYPOTHESES = ("H1", "H2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,9 @@ class EvaluationConfig:
         Sites for raters whose training sites are not known from a model.json.
     roles : mapping
         The models that hypothesis H1 compares: ``{"pooled": name, "single": {name: site}, "matched": name}``.
+    hypotheses : tuple of {"H1", "H2"}
+        The hypotheses on which a verdict is given, the leading one first: H1 on pooled training (needs `roles`), H2 on
+        the choice of reference standard (needs reads). With `roles`, H1 is asked.
     members : mapping of str to tuple of str
         Models trained with different seeds, by ensemble.
     mapping : tuple of mapping
@@ -141,6 +145,7 @@ class EvaluationConfig:
     external_sites: tuple[str, ...] = ()
     internal_sites: tuple[str, ...] = ()
     roles: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    hypotheses: tuple[str, ...] = ()
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mapping: tuple[Mapping[str, Any], ...] = ()
     references: tuple[str, ...] = ()
@@ -238,6 +243,9 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
     ):
         if value not in known:
             problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
+    for word in config.hypotheses:
+        if word not in HYPOTHESES:
+            problems.append(InputError("evaluation.hypotheses", "one of " + ", ".join(HYPOTHESES), f"'{word}'"))
     known_findings = config.vocabulary.names()
     for word in config.findings:
         if word not in known_findings:
@@ -248,6 +256,7 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
             problems.append(InputError("evaluation.findings", "names of the vocabulary", f"'{word}'", do=hint))
     for name, words in (
         ("findings", config.findings),
+        ("hypotheses", config.hypotheses),
         ("references", config.references),
         ("reader_made", config.reader_made),
     ):

@@ -39,6 +39,11 @@ class Table:
     note: str = ""  # a second, grey line of the caption
 
     @property
+    def stacks(self) -> bool:
+        """Whether a phone shows the rows as pairs of label and value; a large table is moved sideways instead."""
+        return len(self.rows) * max((len(row) for row in self.rows), default=0) <= 150
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The heading of every column, for a page on which a row stands as pairs of label and value."""
         rows = [[c.text for c in row for _ in range(c.span)] for row in self.head]
@@ -123,6 +128,11 @@ class Folded:
     summary: str
     blocks: tuple[Block, ...]
     appendix: bool = False
+
+
+def appendix(summary: str, blocks: Iterable[Block]) -> Folded:
+    """Blocks that are folded away, and printed only with the appendix."""
+    return Folded(summary, tuple(blocks), appendix=True)
 
 
 Block = Table | Figure | Pictures | Paragraph | Facts | Points | Folded

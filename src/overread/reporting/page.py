@@ -48,6 +48,7 @@ from overread.reporting.sections.model_results import (
     subgroup_section,
 )
 from overread.reporting.sections.reader_results import arm_section, reader_section, reference_section
+from overread.reporting.sections.section_answers import with_answers
 
 
 def write(
@@ -150,6 +151,7 @@ def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[lis
         study_notes.account(evidence),
         study_notes.provenance(evidence),
     ]
+    sections = with_answers(evidence, sections)
     places = checklists.places(evidence, sections)
     sections.append(checklists.section(checklists.filled(evidence, places), places))
     return sections, cited

@@ -55,7 +55,7 @@ class OutputUnderReferences:
 
 
 def reference_rows(context: ReaderContext, *, protocol_hash: str = "") -> tuple[list[Row], list[Row]]:
-    """Return the rows of H2 and its verdict."""
+    """Return the rows of H2, and its verdict where the configuration asks for it."""
     found: dict[tuple[str, str], list[OutputUnderReferences]] = {}
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         stating = [r for r in context.panel.references if not np.isnan(_truth(context, finding, r)).all()]
@@ -71,7 +71,7 @@ def reference_rows(context: ReaderContext, *, protocol_hash: str = "") -> tuple[
     for inside, outside in pairs:
         rows += _drop_rows(context, inside, outside)
     mean, verdict = _verdict(context, pairs, protocol_hash)
-    return rows + mean, [verdict]
+    return rows + mean, [verdict] if "H2" in context.config.hypotheses else []
 
 
 def _truth(context: ReaderContext, finding: str, reference: str) -> np.ndarray:

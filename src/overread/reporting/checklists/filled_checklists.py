@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from overread.errors import InputError, did_you_mean
-from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, group, heads, table
+from overread.reporting.blocks import Block, Cell, Paragraph, Section, appendix, group, heads, table
 from overread.reporting.checklists.answer_rules import RULES
 from overread.reporting.checklists.guideline_items import Found, Guideline, Item, guidelines, topics
 from overread.reporting.first_page.limits import limitations
@@ -112,7 +112,7 @@ def section(rows: tuple[Filled, ...], sections: Mapping[str, str]) -> Section:
     parts = [(g, [r for r in rows if r.guideline is g]) for g in guidelines()]
     blocks: list[Block] = [Paragraph(_LEAD), _counts(parts)]
     for guideline, own in parts:
-        blocks.append(Folded(f"{guideline.name} {guideline.year}, item by item", _items(guideline, own, sections)))
+        blocks.append(appendix(f"{guideline.name} {guideline.year}, item by item", _items(guideline, own, sections)))
     return Section("checklists", _TITLE, tuple(blocks))
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from overread.reporting.export.markdown import inline
-from overread.reporting.methods.bibliography import REFERENCES
 from overread.reporting.first_page.limits import limitations
+from overread.reporting.methods.bibliography import REFERENCES
 from overread.reporting.number_format import MISSING, count, exact, interval, listed, plural
 from overread.reporting.report_data import (
     GAP_METRICS,
@@ -192,7 +192,10 @@ def _gaps(evidence: ReportData, rater: str) -> str:
 
 def _caveats(evidence: ReportData) -> str:
     stated = _statement(evidence, "limitations")
-    points = [*[f"{each.head} {each.text}".strip() for each in limitations(evidence)], *([f"The authors: {stated}"] if stated else [])]
+    points = [
+        *[f"{each.head} {each.text}".strip() for each in limitations(evidence)],
+        *([f"The authors: {stated}"] if stated else []),
+    ]
     return "\n".join(f"- {inline(p)}" for p in points) if points else "None."
 
 

@@ -39,12 +39,15 @@ def roc_panels(
     headings: Mapping[str, str],
     name: str,
     alt: str,
+    numbers: Sequence[int] = (),
 ) -> str:
     """SVG of ROC curves with bands: a panel per finding, a line per series.
 
     frames : (series, its curve points) in the order of the key; names : findings, one panel each;
-    labels : {(finding, series index): text} printed in the panel's lower right corner.
+    labels : {(finding, series index): text} printed in the panel's lower right corner; numbers : the series of the
+    page, which give colours and lines; without them those of the order.
     """
+    place = tuple(numbers) or tuple(range(len(frames)))
     with drawing():
         columns = columns_for(len(names))
         figure, axes = panels(len(names), columns=columns, height=_tall(columns))
@@ -54,7 +57,7 @@ def roc_panels(
             for i, (_, frame) in enumerate(frames):
                 part = frame.filter(pl.col("finding") == finding).sort("order")
                 if part.height:
-                    draw_curve(axis, part, series_colour(i), style=series_dash(i))
+                    draw_curve(axis, part, series_colour(place[i]), style=series_dash(place[i]))
                 text = labels.get((finding, i), "")
                 if text:
                     axis.text(
@@ -63,13 +66,13 @@ def roc_panels(
                         text,
                         transform=axis.transAxes,
                         ha="right",
-                        color=series_colour(i),
+                        color=series_colour(place[i]),
                         fontsize=8,
                     )
                     shown += 1
             _square(axis, headings[finding])
         _outer(axes, columns, "1 − specificity", "Sensitivity")
-        return _finish(figure, frames, name, alt)
+        return _finish(figure, frames, name, alt, numbers=place)
 
 
 def calibration_panels(
@@ -81,13 +84,15 @@ def calibration_panels(
     headings: Mapping[str, str],
     name: str,
     alt: str,
+    numbers: Sequence[int] = (),
 ) -> str:
     """SVG of calibration: predicted against observed share per bin with intervals, a panel per finding.
 
     frames : (series, its points) in the order of the key; smooth : (series, its smooth curve with band), drawn as far
     as the bins reach; scores : by (series, finding), for the histogram above a panel; names : findings.
     """
-    index, lines = {series: i for i, (series, _) in enumerate(frames)}, dict(smooth)
+    place = tuple(numbers) or tuple(range(len(frames)))
+    index, lines = {series: k for k, (series, _) in zip(place, frames, strict=True)}, dict(smooth)
     held = 0.24 if scores else 0.0  # of a panel's height, for the histogram
     with drawing():
         columns = columns_for(len(names))
@@ -109,7 +114,7 @@ def calibration_panels(
                 mine = [(i, scores[s, finding]) for s, i in index.items() if (s, finding) in scores]
                 _histogram(axis, mine, top, held)
         _outer(axes, columns, "Predicted probability", "Observed share")
-        return _finish(figure, frames, name, alt)
+        return _finish(figure, frames, name, alt, numbers=place)
 
 
 def decision_panels(
@@ -120,12 +125,14 @@ def decision_panels(
     headings: Mapping[str, str],
     name: str,
     alt: str,
+    numbers: Sequence[int] = (),
 ) -> str:
     """SVG of decision curves, net benefit per 1,000 cases: a panel per finding, a line per series.
 
     frames : (series, its curve) in the order of the key; everyone : the same for treating all, drawn dashed, once
     where it is the same for all; names : findings. A panel ends where all curves are near 0.
     """
+    place = tuple(numbers) or tuple(range(len(frames)))
     same = len({frame["population"][0] for _, frame in frames}) == 1
     with drawing():
         columns = min(3, len(names)) if len(names) <= 6 else columns_for(len(names))
@@ -135,10 +142,10 @@ def decision_panels(
             curves = [(i, _per_thousand(part)) for i, part in parts if part is not None]
             for i, (_, frame) in enumerate(everyone[:1] if same else everyone):
                 if (part := _of(frame, finding)) is not None:
-                    ink = GREY if same else series_colour(i)
+                    ink = GREY if same else series_colour(place[i])
                     axis.plot(part["x"], part["y"] * 1000, color=ink, lw=0.9, ls=(0, (4, 2)), zorder=1)
             for i, part in curves:
-                draw_curve(axis, part, series_colour(i), style=series_dash(i))
+                draw_curve(axis, part, series_colour(place[i]), style=series_dash(place[i]))
             axis.axhline(0, color=INK, lw=0.8, zorder=1)
             _limit_to_benefit(axis, [part for _, part in curves])
             if axis is axes[0]:
@@ -148,7 +155,7 @@ def decision_panels(
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
         _outer(axes, columns, "Threshold probability", "Net benefit per 1,000")
-        return _finish(figure, frames, name, alt)
+        return _finish(figure, frames, name, alt, numbers=place)
 
 
 def _name_references(axis: Axes, everyone: pl.DataFrame | None) -> None:
@@ -265,11 +272,13 @@ def _outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
             axis.set_xlabel(x)
 
 
-def _finish(figure: Figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: str) -> str:
+def _finish(
+    figure: Figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: str, *, numbers: Sequence[int] = ()
+) -> str:
     names = [series for series, _ in frames]
     _place(figure, key_height(names, figure.get_size_inches()[0]))
     if len(names) > 1:
-        key(figure, names, top=0.18)
+        key(figure, names, top=0.18, numbers=numbers)
     return svg(figure, name, alt)
 
 

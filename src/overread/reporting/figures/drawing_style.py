@@ -130,6 +130,11 @@ def series_colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+def others_series(count: int) -> list[int]:
+    """The series of populations or reference standards, which are drawn as no model is."""
+    return [OTHER_SERIES + i for i in range(count)]
+
+
 def series_marker(index: int) -> str:
     """The marker of the index-th series; colour and marker together are unique for 64 series of models.
 
@@ -163,11 +168,14 @@ def key_height(names: Sequence[str], width: float = WIDTH) -> float:
     return 0.2 + lines * KEY_LINE
 
 
-def key(figure: Figure, names: Sequence[str], *, top: float) -> None:
-    """A key of the series above the panels; its first line lies `top` inches below the upper edge."""
+def key(figure: Figure, names: Sequence[str], *, top: float, numbers: Sequence[int] = ()) -> None:
+    """A key of the series above the panels; its first line lies `top` inches below the upper edge.
+
+    `numbers` are the series of the page; without them those of the order.
+    """
     width, height = figure.get_size_inches()
     x = 0.1
-    for i, name in enumerate(names):
+    for i, name in zip(numbers or range(len(names)), names, strict=True):
         if not name:
             continue
         if x > 0.1 and x + 0.34 + 0.075 * len(name) > width:

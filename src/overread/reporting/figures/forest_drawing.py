@@ -374,17 +374,27 @@ def _foot(canvas: _Canvas, plot: ForestPlot, k: int, ends: tuple[float, float], 
         canvas.text(x, y + 16, tick_text(tick, signed=scale.signed), size=12, fill=GREY, more=' text-anchor="middle"')
     below = 20.0
     if scale.better:
-        sides = [_cut(t, 12, (x2 - x1) / 2 - 4 if x2 - x1 > 210 else (x2 - x1)) for t in scale.better]
-        canvas.text(x1, y + 33, sides[0], size=12, fill=GREY)
-        lower = 33 if x2 - x1 > 210 else 49
-        canvas.text(x2, y + lower, sides[1], size=12, fill=GREY, more=' text-anchor="end"')
-        below = lower + 4.0
+        below += _sides(canvas, scale, ends, (low, high), y + 33)
     if scale.label:
         lines = wrapped(scale.label, 12, x2 - x1)
         for i, text in enumerate(lines):
             canvas.text((x1 + x2) / 2, y + below + 13 + 15 * i, text, size=12, fill=GREY, more=' text-anchor="middle"')
         below += 15.0 * len(lines)
     return below
+
+
+def _sides(canvas: _Canvas, scale: Scale, ends: tuple[float, float], limits: tuple[float, float], y: float) -> float:
+    """Draw what lies on either side of no effect, beside its line; their height."""
+    assert scale.better is not None
+    (x1, x2), (low, high) = ends, limits
+    null = x1 + ((scale.null or 0.0) - low) / (high - low) * (x2 - x1)
+    first, second = (text_width(text, 12) for text in scale.better)
+    right = max(null - 7, x1 - 10 + first)  # where the first ends, and the second begins
+    left = min(null + 7, x2 + 6 - second)
+    lower = 15 if right + 8 > left else 0
+    canvas.text(right, y, scale.better[0], size=12, fill=GREY, more=' text-anchor="end"')
+    canvas.text(left, y + lower, scale.better[1], size=12, fill=GREY)
+    return 17.0 + lower
 
 
 def narrow_drawing(plot: ForestPlot, name: str, words: tuple[str, str]) -> str:

@@ -40,11 +40,6 @@ def mark_of(row: dict[str, Any] | None, series: int, *, signed: bool = False, di
     return Mark(series, value, low, high, interval(value, low, high, digits, signed=signed))
 
 
-def spoken(caption: str, lines: Sequence[Line]) -> str:
-    """The plot in words, for those who do not see it."""
-    return f"Forest plot. {caption} " + "; ".join(f"{r.title}: " + ", ".join(m.label for m in r.marks) for r in lines)
-
-
 def forest_figure(
     lines: Sequence[Line],
     series: Sequence[str],
@@ -112,16 +107,6 @@ def _numbers(plot: ForestPlot, series: Sequence[str]) -> pl.DataFrame:
 
 def _name(series: Sequence[str], place: int) -> str:
     return series[place] if place < len(series) else ""
-
-
-def forest(lines: Sequence[Line], series: Sequence[str], scale: Scale, *, name: str, alt: str) -> str:
-    """SVG of a forest plot of one panel: rows from the top, each with one mark per series, numbers in a column."""
-    plot = ForestPlot(
-        tuple(ForestRow(line.title, (line.marks,), strong=line.strong) for line in lines),
-        (Panel(scale),),
-        tuple(map(series_style, range(len(series)))),
-    )
-    return wide_drawing(plot, name, (alt, alt))
 
 
 def draw_mark(axes: Axes, mark: Mark, at: float) -> None:

@@ -95,7 +95,11 @@ def arms_page(evidence: ReportData) -> FirstPage:
     """The page of the first contrast of arms."""
     every = contrasts(evidence)
     usable = [c for c in every if bounded(c.difference(c.measure()))] or every
-    first = usable[0]
+    graded = {"auc": 0, "sensitivity": 1, "specificity": 2}
+    place = {c: i for i, c in enumerate(_stated_first(arms(evidence)[0]))}
+    first = min(
+        usable, key=lambda c: (place.get(c.reference, len(place)), graded[c.measure()], c.finding == "no_finding")
+    )
     same = [c for c in usable if c.reference == first.reference]
     level = next((number(c) for c in first.rows["confidence"] if c), 0.95)
     new, usual = first.new, first.usual
@@ -170,7 +174,7 @@ def _more(first: ArmContrast, same: Sequence[ArmContrast], evidence: ReportData)
         row = first.difference(metric)
         if metric != first.measure() and bounded(row):
             said.append(f"{metric.capitalize()}: {spelled(row, signed=True)}.")
-    said.append(f"Reference standard: {in_sentence(first.reference).replace('“', '').replace('”', '')}.")
+    said.append(f"Reference standard: {in_sentence(first.reference)}.")
     return " ".join(said)
 
 

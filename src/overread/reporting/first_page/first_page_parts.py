@@ -48,8 +48,8 @@ def bounded(row: Row | None) -> bool:
     return known(row) and number(row["low"]) == number(row["low"]) and number(row["high"]) == number(row["high"])
 
 
-def spelled(row: Row | None, *, digits: int = 3, signed: bool = False, level: bool = True) -> str:
-    """A number with its interval in words.
+def spelled(row: Row | None, *, digits: int = 3, signed: bool = False, level: bool = True, nested: bool = False) -> str:
+    """A number with its interval in words; `nested` within a bracket.
 
     >>> row = {"estimate": 0.044, "low": -0.0004, "high": 0.088, "confidence": 0.95}
     >>> spelled(row, signed=True)
@@ -64,7 +64,8 @@ def spelled(row: Row | None, *, digits: int = 3, signed: bool = False, level: bo
         return f"{value} (no interval)"
     named = f"{100 * number(row.get('confidence') or 0.95):g}% interval " if level else ""
     ends = (limit(row[end], digits, signed=signed) for end in ("low", "high"))
-    return f"{value} ({named}{' to '.join(ends)})"
+    ends_of = f"{named}{' to '.join(ends)}"
+    return f"{value}, {ends_of}" if nested else f"{value} ({ends_of})"
 
 
 def negated(row: Row) -> Row:

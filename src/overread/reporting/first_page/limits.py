@@ -15,7 +15,7 @@ from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
-from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence
+from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
 MOST_LIMITS = 6
@@ -80,9 +80,7 @@ def _reader_made(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    own = [
-        in_sentence(r).replace("“", "").replace("”", "") for r in found[0].references if r in found[0].made - {OTHERS}
-    ]
+    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
     if not own:
         return []
     n = len(found[0].references)
@@ -112,7 +110,6 @@ def _external(evidence: ReportData) -> list[Limitation]:
         if not evidence.cast.trained:
             text = "Whether a hospital of the test was used in training is not known."
         return [Limitation(4, "no other hospital known to be unseen", "No external hospital.", text)]
-    sizes = [p for p in evidence.cast.external]
     if n == 1:
         return [
             Limitation(
@@ -125,7 +122,7 @@ def _external(evidence: ReportData) -> list[Limitation]:
         ]
     known_to = "" if evidence.cast.trained else " That they were not used in training is declared, not verified."
     return (
-        [Limitation(13, f"{n} external hospitals", f"{len(sizes)} external hospitals.{known_to}", "", "drop")]
+        [Limitation(13, f"{n} external hospitals", f"{n} external hospitals.{known_to}", "", "drop")]
         if known_to or n == 2
         else []
     )
@@ -144,7 +141,7 @@ def _training_runs(evidence: ReportData) -> list[Limitation]:
 
 
 def _not_prespecified(evidence: ReportData) -> list[Limitation]:
-    if evidence.study.get("protocol_hash"):
+    if evidence.study.get("protocol_hash") or evidence.estimates.is_empty():
         return []
     text = "No protocol was supplied: no main measure and no relevant difference were stated before the test."
     return [Limitation(6, "no protocol", "Not prespecified.", text, "governance")]
@@ -160,7 +157,12 @@ def _selected(evidence: ReportData) -> list[Limitation]:
 
 def _reference(evidence: ReportData) -> list[Limitation]:
     statements = evidence.study.get("statements") or {}
-    if statements.get("reference_standard") or statements.get("labels") or evidence.study.get("protocol_hash"):
+    if (
+        evidence.estimates.is_empty()
+        or statements.get("reference_standard")
+        or statements.get("labels")
+        or evidence.study.get("protocol_hash")
+    ):
         return []
     return [
         Limitation(
@@ -269,7 +271,7 @@ def _subset(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    read = max((n for n in found[0].frame["n_cases"] if n is not None), default=0)
+    read = most_cases(found[0])
     tested = max((n for n in pick(evidence.estimates, analysis="standalone")["n_cases"] if n is not None), default=0)
     if read >= tested:
         return []

@@ -148,7 +148,8 @@ def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
         return f"{ranked[0]} minus {ranked[1]}: {spelled(row, signed=True)} at {hospital(place)}."
     return (
         f"{ranked[0]} minus {ranked[1]} runs from {fixed(low['estimate'], signed=True)} to "
-        f"{fixed(high['estimate'], signed=True)}; of {len(rows)} intervals {above} lie above 0 and {below} below."
+        f"{fixed(high['estimate'], signed=True)}; the whole interval lies above 0 in {above or 'none'} and below 0 in "
+        f"{below or 'none'} of {len(rows)}."
     )
 
 
@@ -307,7 +308,7 @@ def _many_models(means: ModelMeans, ranked: Sequence[str], populations: Sequence
         for p in shown
     ]
     if one:
-        scale = Scale("", null=0.0, signed=True, better=("lower", "higher"))
+        scale = Scale("", null=0.0, signed=True)
         panels.append(Panel(scale, f"minus {ranked[0]}"))
     plot = ForestPlot(tuple(rows), tuple(panels), _styles(evidence))
     rest = f" {len(populations) - 4} more hospitals are in the sections below." if len(populations) > 4 else ""

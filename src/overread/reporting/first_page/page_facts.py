@@ -6,7 +6,7 @@ import polars as pl
 
 from overread.reporting.number_format import count, plural
 from overread.reporting.report_data import ReportData, pick
-from overread.reporting.sections.reader_results.reader_titles import READERS, arms
+from overread.reporting.sections.reader_results.reader_titles import READERS, arms, most_cases
 
 
 def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
@@ -26,8 +26,10 @@ def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
     made += [("readers", count(readers))] if readers else []
     reads = _reads(evidence)
     made += [("cases read", count(reads))] if reads and cast.raters else []
-    made += [("finding" if len(cast.findings) == 1 else "findings", count(len(cast.findings)))] if cast.findings else []
-    references = arms(evidence)[0].references if readers else ()
+    found = arms(evidence) if readers else []
+    n = len({f for each in found for f in each.findings if each.outputs(f) or not cast.raters}) or len(cast.findings)
+    made += [("finding" if n == 1 else "findings", count(n))] if n else []
+    references = found[0].references if found else ()
     made += [("reference standards", count(len(references)))] if len(references) > 1 else []
     made += [("external hospitals", count(len(cast.external)))] if cast.raters and not readers else []
     return tuple(made)
@@ -47,8 +49,7 @@ def _readers(evidence: ReportData) -> int:
 
 
 def _reads(evidence: ReportData) -> int:
-    rows = pick(evidence.estimates, analysis="readers").filter(pl.col("arm") != "model")
-    return max((int(n) for n in rows["n_cases"].drop_nulls()), default=0)
+    return max((most_cases(reads) for reads in arms(evidence)), default=0)
 
 
 def made_line(evidence: ReportData) -> str:

@@ -33,10 +33,11 @@ def performance_page(evidence: ReportData) -> FirstPage:
         "Sensitivity and specificity",
         "The proportion called present of the cases with the finding, and called absent of those without it.",
     )
-    by = _plain(reference)
+    by = in_sentence(reference)
     return FirstPage(
         "Evidence report: readers",
-        str(evidence.study.get("question") or "").strip() or "How well do the readers find what the reference standard states?",
+        str(evidence.study.get("question") or "").strip()
+        or "How well do the readers find what the reference standard states?",
         _answer(reads, finding, reference),
         f"Reference standard: {by}{', made from reads of these readers' if reference in reads.made else ''}.",
         (),
@@ -45,10 +46,6 @@ def performance_page(evidence: ReportData) -> FirstPage:
         _detail(reads, finding, reference),
         (rates, interval_term(level), MARK_TERM),
     )
-
-
-def _plain(reference: str) -> str:
-    return in_sentence(reference).replace("“", "").replace("”", "")
 
 
 def _chosen(reads: ReadRows) -> tuple[str, str]:
@@ -95,7 +92,8 @@ def _figure(reads: ReadRows, finding: str, reference: str) -> Figure | None:
         ForestPlot(tuple(rows), panels, (series_style(0),)),
         (),
         name="answer",
-        caption="Line: 95% interval." + (f" {left} readers with fewer reads are in the sections below." if left > 0 else ""),
+        caption="Line: 95% interval."
+        + (f" {left} readers with fewer reads are in the sections below." if left > 0 else ""),
         title=f"Each reader: sensitivity and specificity for {reads.heading(finding).lower()}",
         note="Readers in the order of their number of reads.",
     )
@@ -116,7 +114,8 @@ def _table(reads: ReadRows, reference: str) -> Table | None:
 
 def _detail(reads: ReadRows, finding: str, reference: str) -> tuple[Table, ...]:
     body = [
-        (Cell(r), *(number_cell(_pooled(reads, finding, reference, m, r)) for m in _RATES)) for r in reads.readers(finding)
+        (Cell(r), *(number_cell(_pooled(reads, finding, reference, m, r)) for m in _RATES))
+        for r in reads.readers(finding)
     ]
     caption = f"Sensitivity and specificity of each reader for {reads.heading(finding).lower()}, with 95% interval."
     return (table(caption, (heads("Reader", "Sensitivity", "Specificity"),), body),) if body else ()

@@ -130,7 +130,10 @@ def _counted(rows: Sequence[Row]) -> str:
         return f"is lower in all {len(rows)} comparisons" if len(rows) > 1 else "is lower"
     if higher == len(rows):
         return f"is higher in all {len(rows)} comparisons" if len(rows) > 1 else "is higher"
-    return f"is lower in {lower} and higher in {higher} of {plural(len(rows), 'comparison')}"
+    if not lower and not higher:
+        return f"is neither shown to be lower nor higher in any of {plural(len(rows), 'comparison')}"
+    counted = [f"{word} in {n or 'none'}" for word, n in (("lower", lower), ("higher", higher))]
+    return f"is {' and '.join(counted)} of {plural(len(rows), 'comparison')}"
 
 
 def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
@@ -139,25 +142,21 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
         return "No difference between a model and the readers has an interval."
     low, high = ends
     first, last = (_under(reads, outputs, r) for r in ends)
-    example = f"{reads.heading(first[0]['finding']).lower()}, {first[0]['rater'].partition(' [')[0]}: {spelled(first[0], digits=2, signed=True)}"
+    example = f"{reads.heading(first[0]['finding']).lower()}, {first[0]['rater'].partition(' [')[0]}: {spelled(first[0], digits=2, signed=True, nested=True)}"
     if low == high:
-        return f"By {_by(low)} the sensitivity of the models {_counted(first)} ({example})."
+        return f"By {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example})."
     same = next((r for r in last if (r["finding"], r["rater"]) == (first[0]["finding"], first[0]["rater"])), last[0])
     patterns = {tuple(sorted({side(r) for r in rows} - {0})) for rows in (first, last)}
     start = "It depends on the reference standard: by" if len(patterns) > 1 else "By"
     return (
-        f"{start} {_by(low)} the sensitivity of the models {_counted(first)} ({example}); by {_by(high)} it "
-        f"{_counted(last)} ({spelled(same, digits=2, signed=True, level=False)})."
+        f"{start} {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example}); by {in_sentence(high)} it "
+        f"{_counted(last)} ({spelled(same, digits=2, signed=True, level=False, nested=True)})."
     )
 
 
-def _by(reference: str) -> str:
-    return in_sentence(reference).replace("“", "").replace("”", "")
-
-
 def _more(reads: ReadRows) -> str:
-    own = [_by(r) for r in reads.references if r in reads.made - {OTHERS}]
-    rest = [_by(r) for r in reads.references if r not in reads.made]
+    own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
+    rest = [in_sentence(r) for r in reads.references if r not in reads.made]
     said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers."
     if own:
         verb = "was" if len(own) == 1 else "were"
@@ -185,7 +184,7 @@ def _groups(reads: ReadRows) -> list[tuple[str, list[str]]]:
 
 
 def _label(reference: str) -> str:
-    return reference_title(reference).replace("Label “", "").replace("”", "")
+    return reference_title(reference).removeprefix("Label ")
 
 
 def _output_words(reads: ReadRows, output: OutputOfFinding) -> str:
@@ -195,7 +194,7 @@ def _output_words(reads: ReadRows, output: OutputOfFinding) -> str:
 def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | None:
     if not outputs:
         return None
-    scale = Scale("", null=0.0, signed=True, better=("model lower", "higher"))
+    scale = Scale("", null=0.0, signed=True, better=("lower", "higher"))
     styles = tuple(series_style(k) for k in range(len(reads.models) + 1))
     groups = _groups(reads)
 
@@ -254,7 +253,7 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     body: list[tuple[Cell, ...]] = []
     for reference in references:
         made = ", made from reads of these readers" if reference in reads.made - {OTHERS} else ""
-        body.append(group(f"By {_by(reference)}{made}", 4 + len(models)))
+        body.append(group(f"By {in_sentence(reference)}{made}", 4 + len(models)))
         body += [_row(reads, o, reference, models) for o in shown]
     left = len(first) - len(shown)
     head = heads("Finding", "Present / absent", "Specificity of the readers", "Sensitivity of the readers", *models)

@@ -94,7 +94,7 @@ def looked_at(evidence: ReportData, cohort_folder: Path | str | None, folders: M
     if not made:
         return Section("heatmaps", title, absent=_no_example(evidence, rater, chosen))
     lead = Paragraph(
-        f"Grad-CAM of “{rater}” at the last feature layer, upsampled bilinearly, each map scaled to its own "
+        f"Grad-CAM of {rater} at the last feature layer, upsampled bilinearly, each map scaled to its own "
         "maximum. The "
         "maps show approximately which regions raised the score; they do not localise disease and were not validated. "
         "Examples are chosen by rule: of the test images called present at the threshold, the one of median score "

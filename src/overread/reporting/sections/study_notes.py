@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from overread import codes
 from overread.codes import Metric
-from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, heads, table
+from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, appendix, heads, table
 from overread.reporting.number_format import MISSING, count, plural, seconds
 from overread.reporting.report_data import ReportData, column_words, population_title
 from overread.reporting.sections.reader_results.reader_titles import REFERENCE_NOTES
+
+_SHOWN = 6  # rows of a table of reasons that are not folded
 
 
 def not_computed(evidence: ReportData) -> Section:
@@ -34,12 +37,12 @@ def not_computed(evidence: ReportData) -> Section:
         )
     ]
     if missing.height:
-        blocks.append(_notes_table(evidence, missing, "Not computed, by reason.", first=True))
-        blocks.append(Folded("All notes", (_notes_table(evidence, missing, "Not computed, all notes."),)))
+        blocks += _first(_notes_table(evidence, missing, "Not computed, by reason.", first=True), "reasons")
+        blocks.append(appendix("All notes", (_notes_table(evidence, missing, "Not computed, all notes."),)))
     for part, title in ((half, "No CI, by reason"), (rest, "Notes on estimates")):
         if part.height:
             made = _notes_table(evidence, part, f"{title}.")
-            blocks.append(Folded(f"{title} ({plural(part.height, 'estimate')})", (made,)))
+            blocks.append(appendix(f"{title} ({plural(part.height, 'estimate')})", (made,)))
     return Section("not-computed", "What could not be computed", tuple(blocks))
 
 
@@ -71,6 +74,16 @@ def _by_nature(n: int) -> str:
         return ""
     kinds = "thresholds, parts of an analysis of variance, Dawid–Skene rates, times and trust of one arm"
     return f"{count(n)} {'is' if n == 1 else 'are'} of a kind without a CI ({kinds}). "
+
+
+def _first(made: Table, what: str) -> list[Table | Folded]:
+    """The first rows of a table, and all of them folded where there are more."""
+    if len(made.rows) <= _SHOWN:
+        return [made]
+    short = replace(
+        made, rows=made.rows[:_SHOWN], remark=f"The first {_SHOWN} of {len(made.rows)} {what}. {made.remark}".strip()
+    )
+    return [short, appendix(f"All {len(made.rows)} {what}", (made,))]
 
 
 def _others(n: int) -> str:
@@ -159,7 +172,7 @@ def account(evidence: ReportData) -> Section:
         "account",
         title,
         (
-            table("Exclusions and changes, with up to five examples.", (head,), rows, compact=True),
+            *_first(table("Exclusions and changes, with up to five examples.", (head,), rows, compact=True), "lines"),
             *told,
         ),
     )
@@ -186,7 +199,7 @@ def provenance(evidence: ReportData) -> Section:
         blocks += [Paragraph("Command that reproduces this report:"), Paragraph(str(command), kind="code")]
     if evidence.study.get("protocol"):
         blocks.append(
-            Folded(
+            appendix(
                 "The protocol in full" if evidence.study.get("protocol_hash") else "The configuration in full",
                 (Paragraph(_protocol(evidence.study["protocol"]), kind="code"),),
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import Cell, Facts, Folded, Section, Table, heads, table, words
+from overread.reporting.blocks import Cell, Facts, Folded, Section, Table, appendix, heads, table, words
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
@@ -36,7 +36,7 @@ def study_paragraph(evidence: ReportData) -> str:
         parts.append(_models(evidence))
     elif cast.raters:
         parts.append(
-            f"Predictions of {listed([f'“{r}”' for r in cast.raters])} were evaluated; the training of the "
+            f"Predictions of {listed([f'{r}' for r in cast.raters])} were evaluated; the training of the "
             "models is not documented."
         )
     if cast.external:
@@ -105,7 +105,7 @@ def _models(evidence: ReportData) -> str:
         if model:
             sites = [str(s) for s in model.get("training_sites") or ()]
             n = model.get("n_train_images")
-            texts.append(f"“{rater}” on {listed(sites) or 'sites not stated'}" + (f" ({count(n)} images)" if n else ""))
+            texts.append(f"{rater} on {listed(sites) or 'sites not stated'}" + (f" ({count(n)} images)" if n else ""))
     return f"Models and the sites they were trained on: {'; '.join(texts)}." if texts else ""
 
 
@@ -158,7 +158,7 @@ def _openings(evidence: ReportData) -> tuple[Folded, ...]:
     )
     head = heads("No.", "Time (UTC)", "Analysis", "Models", "Cases", "Protocol")
     openings = table("Accesses to the test labels, from the ledger.", (head,), rows, compact=True)
-    return (Folded(f"Accesses to the test labels ({len(rows)})", (openings,)),)
+    return (appendix(f"Accesses to the test labels ({len(rows)})", (openings,)),)
 
 
 def outcome_table(evidence: ReportData, columns: Sequence[tuple[str, str, str]], caption: str) -> Table | None:

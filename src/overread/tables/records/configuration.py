@@ -20,6 +20,7 @@ from overread.tables.records.typed_files import checked_values
 _FIELDS = MappingProxyType(
     {
         "external": ("external_sites",),
+        "hypothesis": ("hypotheses",),
         "finding": ("findings",),
         "site": ("sites",),
         "size": ("n", "recipe.size"),

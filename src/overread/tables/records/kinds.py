@@ -74,6 +74,7 @@ class EvaluationSettings(TypedDict, total=False):
     replicates: int
     smallest_worthwhile_gain: float
     roles: dict[str, str | dict[str, str]]
+    hypotheses: _Texts
     members: dict[str, _Texts]
     reader_made: _Texts
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Table, group, heads, table
+from overread.reporting.blocks import Block, Cell, Figure, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import error_cell, estimate_cell
 from overread.reporting.figures.curve_panels import calibration_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.report_data import MEAN, ReportData, by, overall, population_title, value_at
-from overread.reporting.sections.model_results.discrimination_section import drawn_findings, series, whose
+from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
 
 _METRICS = (
     ("calibration_intercept", "Intercept"),
@@ -39,7 +39,7 @@ def calibration(evidence: ReportData) -> Section:
     for i, rater in enumerate(evidence.cast.raters):
         own = frame.filter(pl.col("rater") == rater)
         tables = [_figures(evidence, own.filter(pl.col("kind") == k), rater, k) for k in own["kind"].unique().sort()]
-        blocks += tables if i == 0 else [Folded(f"Calibration of “{rater}”", tuple(tables))] if tables else []
+        blocks += tables if i == 0 else [appendix(f"Calibration of {rater}", tuple(tables))] if tables else []
     if not blocks:
         return Section("calibration", title, absent="no measure of calibration was evaluated")
     return Section("calibration", title, tuple(blocks))
@@ -62,7 +62,8 @@ def _curves(evidence: ReportData, curve: str) -> Figure | None:
     alt = f"{caption} Intercepts, slopes and errors are in the table."
     names = drawn_findings(evidence, frames)
     how = {"smooth": smooth, "scores": scores, "headings": {f: evidence.heading(f) for f in names}}
-    drawn = delayed(calibration_panels, frames, names, **how, name=curve, alt=alt)
+    numbers = curve_series(evidence, frames)
+    drawn = delayed(calibration_panels, frames, names, **how, name=curve, alt=alt, numbers=numbers)
     return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
 
 
@@ -92,7 +93,7 @@ def _figures(evidence: ReportData, frame: pl.DataFrame, rater: str, kind: str) -
             if any((p, f, m) in rows for m, _ in kinds):
                 body.append((Cell(evidence.heading(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
     what = f", {_KINDS.get(kind, kind)}" if kind else ""
-    caption = f"Calibration of “{rater}”{what}. Ideal values: intercept 0, slope 1, in the large 0."
+    caption = f"Calibration of {rater}{what}. Ideal values: intercept 0, slope 1, in the large 0."
     remark = "Brier score and calibration error: lower is better."
     if "ece" in dict(kinds):
         remark += (

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
+from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell, notes_of, p_cells
+from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import number
 from overread.reporting.report_data import (
@@ -36,7 +37,7 @@ def comparison(evidence: ReportData) -> Section:
     for i, (rater, contrast) in enumerate(pairs):
         part = frame.filter(pl.col("rater") == rater, pl.col("contrast") == contrast)
         made = _pair(evidence, part, rater, contrast_of(contrast, "rater"), f"comparison-{i}")
-        blocks += made if i == 0 else [Folded(f"“{rater}” against “{contrast_of(contrast, 'rater')}”", tuple(made))]
+        blocks += made if i == 0 else [appendix(f"{rater} against {contrast_of(contrast, 'rater')}", tuple(made))]
     return Section("comparison", title, tuple(blocks))
 
 
@@ -52,10 +53,10 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
         for f in (MEAN, *evidence.cast.findings)
         if any((p, f) in rows for p in shown)
     ]
-    caption = f"Difference in AUC, “{a}” minus “{b}”, on the same cases, with CIs."
-    scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← “{b}” higher", f"“{a}” higher →"))
+    caption = f"Difference in AUC, {a} minus {b}, on the same cases, with CIs."
+    scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← {b} higher", f"{a} higher →"))
     names = [population_title(evidence, p) for p in shown]
-    picture = forest_figure(lines, names, scale, name=name, caption=caption)
+    picture = forest_figure(lines, names, scale, name=name, caption=caption, numbers=others_series(len(names)))
     return [picture, difference_table(evidence, rows, caption, "Difference")]
 
 
@@ -94,7 +95,7 @@ def drop(evidence: ReportData) -> Section:
         external = [contrast_of(contrast, "population") for contrast in part["contrast"]]
         part = part.with_columns(pl.Series("external", external, pl.String))
         made = _drop_blocks(evidence, by(part, "external", "finding"), rater)
-        blocks += made if i == 0 else [Folded(f"Drop of “{rater}”", tuple(made))]
+        blocks += made if i == 0 else [appendix(f"Drop of {rater}", tuple(made))]
     return Section("drop", title, tuple(blocks))
 
 
@@ -109,11 +110,11 @@ def _drop_blocks(evidence: ReportData, rows: dict[Any, Any], rater: str) -> list
         for f in (MEAN, *evidence.cast.findings)
         if any((p, f) in rows for p in shown)
     ]
-    caption = f"Drop in AUC of “{rater}” from the internal test to each external site, with CIs."
+    caption = f"Drop in AUC of {rater} from the internal test to each external site, with CIs."
     scale = Scale("Internal − external AUC", null=0.0, better=("← higher outside", "lower outside →"))
     names = ["", *(population_title(evidence, p) for p in shown)]
     return [
-        forest_figure(lines, names, scale, name=f"drop-{rater}", caption=caption),
+        forest_figure(lines, names, scale, name=f"drop-{rater}", caption=caption, numbers=others_series(len(names))),
         difference_table(evidence, rows, caption, "Internal − external"),
     ]
 
@@ -133,7 +134,7 @@ def site_alone(evidence: ReportData) -> Section:
     ]
     for i, rater in enumerate(r for r in evidence.cast.raters if r in set(frame["rater"])):
         made = _site_alone_table(evidence, frame, rater)
-        blocks.append(made if i == 0 else Folded(f"Site-only baseline and “{rater}”", (made,)))
+        blocks.append(made if i == 0 else appendix(f"Site-only baseline and {rater}", (made,)))
     return Section("site-alone", title, tuple(blocks))
 
 
@@ -141,9 +142,9 @@ def _site_alone_table(evidence: ReportData, frame: pl.DataFrame, rater: str) -> 
     site = f"(site) {rater}"
     kinds = (
         ("Site-only baseline", site, "auc", "pairs=all"),
-        (f"“{rater}”, all pairs", rater, "auc", "pairs=all"),
+        (f"{rater}, all pairs", rater, "auc", "pairs=all"),
         ("Difference", rater, "auc_difference", "pairs=all"),
-        (f"“{rater}”, pairs within sites", rater, "auc", "pairs=site"),
+        (f"{rater}, pairs within sites", rater, "auc", "pairs=site"),
     )
     rows = by(pick(frame, population="internal"), "finding", "rater", "metric", "at")
     body = []
@@ -156,7 +157,7 @@ def _site_alone_table(evidence: ReportData, frame: pl.DataFrame, rater: str) -> 
     outside = frame.filter(pl.col("rater") == site, pl.col("population") != "internal")
     unseen = list(dict.fromkeys(note for row in outside.iter_rows(named=True) for note in notes_of(row)))
     remark = f"At external sites: {'; '.join(unseen)}." if unseen else ""
-    caption = f"AUC of the site-only baseline and of “{rater}” on the internal test set of all its training sites."
+    caption = f"AUC of the site-only baseline and of {rater} on the internal test set of all its training sites."
     return table(caption, (heads("Finding", *(t for t, *_ in kinds)),), body, remark=remark)
 
 
@@ -170,7 +171,7 @@ def matrix(evidence: ReportData) -> Section:
     first = [MEAN] if MEAN in findings else []
     blocks: list[Block] = [_matrix_table(evidence, frame, f) for f in first]
     others = tuple(_matrix_table(evidence, frame, f) for f in evidence.cast.findings if f in findings)
-    blocks += [Folded("Train by test, by finding", others)] if first and others else list(others)
+    blocks += [appendix("Train by test, by finding", others)] if first and others else list(others)
     return Section("matrix", title, tuple(blocks))
 
 

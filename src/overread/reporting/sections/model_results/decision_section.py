@@ -6,14 +6,25 @@ from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, group, heads, table
+from overread.reporting.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    appendix,
+    group,
+    heads,
+    table,
+)
 from overread.reporting.estimate_cells import notes_of, p_cells
 from overread.reporting.figures.curve_panels import decision_panels, points
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.number_format import interval, number
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections import absence_reasons
-from overread.reporting.sections.model_results.discrimination_section import drawn_findings, series, whose
+from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
 
 _SHOWN = 5  # findings drawn; the others are folded
 _EVERYONE = "rater:(everyone)"
@@ -37,11 +48,11 @@ def decision(evidence: ReportData) -> Section:
     less = overall(evidence, "decision", "net_benefit_difference")
     tables = [_table(evidence, frame, less, rater) for rater in evidence.cast.raters]
     blocks += [
-        Folded("Net benefit at threshold probabilities, compared with treating all", tuple(t for t in tables if t))
+        appendix("Net benefit at threshold probabilities, compared with treating all", tuple(t for t in tables if t))
     ]
     between = less.filter(pl.col("contrast") != _EVERYONE)
     if between.height:
-        blocks.append(Folded("Comparison of models", (_between(evidence, between),)))
+        blocks.append(appendix("Comparison of models", (_between(evidence, between),)))
     return Section("decision", title, tuple(blocks))
 
 
@@ -56,7 +67,7 @@ def _figures(evidence: ReportData) -> list[Block]:
     rest = [f for f in names if f not in first]
     if rest:
         made.append(
-            Folded(
+            appendix(
                 "Decision curves of the other findings", (_figure(evidence, frames, everyone, rest, "decision-rest"),)
             )
         )
@@ -82,7 +93,8 @@ def _figure(
     )
     alt = f"Decision curves per finding. {caption} The numbers are in the tables."
     headings = {f: evidence.heading(f) for f in names}
-    drawn = delayed(decision_panels, frames, everyone, names, headings=headings, name=name, alt=alt)
+    how = {"headings": headings, "name": name, "alt": alt, "numbers": curve_series(evidence, frames)}
+    drawn = delayed(decision_panels, frames, everyone, names, **how)
     mine = [(s, f.filter(pl.col("finding").is_in(names))) for s, f in frames]
     all_of = [(f"treat all, {s}", f.filter(pl.col("finding").is_in(names))) for s, f in everyone]
     return Figure(drawn, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"))
@@ -117,7 +129,7 @@ def _table(evidence: ReportData, frame: pl.DataFrame, less: pl.DataFrame, rater:
     if not body:
         return None
     head = heads("Finding", *(t for at in stated for t in (f"at {_at(at)}", f"minus treating all, {_at(at)}")))
-    caption = f"Net benefit of “{rater}” per 1,000 cases, and its difference from treating all."
+    caption = f"Net benefit of {rater} per 1,000 cases, and its difference from treating all."
     return table(caption, (head,), body, compact=True)
 
 

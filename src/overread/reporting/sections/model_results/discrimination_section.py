@@ -6,16 +6,19 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, heads, table
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, appendix, heads, table
 from overread.reporting.estimate_cells import estimate_cell, known
 from overread.reporting.figures.curve_panels import points, roc_panels
+from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
-from overread.reporting.number_format import fixed
+from overread.reporting.first_page.model_means import model_means
+from overread.reporting.number_format import fixed, listed
 from overread.reporting.report_data import MEAN, ReportData, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
 
 _BESIDE = 3  # models side by side in one table
+_CURVES = 4  # models whose curves are drawn over each other
 
 
 def discrimination(evidence: ReportData) -> Section:
@@ -27,18 +30,19 @@ def discrimination(evidence: ReportData) -> Section:
     first, *others = evidence.cast.raters or ("",)
     if len(evidence.cast.populations) > 1 or not others:
         blocks += _rater_blocks(evidence, first)
-        blocks += [Folded(f"The same for “{r}”", tuple(_rater_blocks(evidence, r))) for r in others]
+        blocks += [appendix(f"The same for {r}", tuple(_rater_blocks(evidence, r))) for r in others]
         if others:
-            blocks.append(Folded("All models, internal test", tuple(_models_forest(evidence))))
+            blocks.append(appendix("All models, internal test", tuple(_models_forest(evidence))))
     else:
         blocks += _models_forest(evidence)
         population = evidence.cast.populations[0]
-        columns = [(f"“{r}”", r, population) for r in evidence.cast.raters]
+        columns = [(r, r, population) for r in evidence.cast.raters]
         for i in range(0, len(columns), _BESIDE):
             made = outcome_table(
                 evidence, columns[i : i + _BESIDE], f"AUC per finding, {_where(evidence, population)}."
             )
-            blocks += [made] if made else []
+            shown = f"AUC per finding of {listed([r for r, *_ in columns[i : i + _BESIDE]])}"
+            blocks += [made if i == 0 else appendix(shown, (made,))] if made else []
     blocks += _all_pairs(evidence)
     blocks += _roc_blocks(evidence)
     return Section("discrimination", title, tuple(blocks))
@@ -58,12 +62,13 @@ def _rater_blocks(evidence: ReportData, rater: str) -> list[Block]:
     ]
     names = [population_title(evidence, p) for p in shown]
     several = len(shown) > 1
-    caption = f"AUC of “{rater}” with CIs{', internal test against external sites' if several else ''}."
+    caption = f"AUC of {rater} with CIs{', internal test against external sites' if several else ''}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
-    picture = forest_figure(lines, names, scale, name=f"forest-{rater}", caption=caption)
+    series = others_series(len(names)) if several else [evidence.cast.series(rater)]
+    picture = forest_figure(lines, names, scale, name=f"forest-{rater}", caption=caption, numbers=series)
     columns = list(zip(names, [rater] * len(names), shown, strict=True))
     where = "internal test and each external site" if several else _where(evidence, shown[0]) if shown else ""
-    made = outcome_table(evidence, columns, f"AUC of “{rater}” per finding: {where}.")
+    made = outcome_table(evidence, columns, f"AUC of {rater} per finding: {where}.")
     return [picture, made] if made else [picture]
 
 
@@ -83,7 +88,8 @@ def _models_forest(evidence: ReportData) -> list[Block]:
     ]
     caption = f"AUC by model with CIs, {_where(evidence, population)}."
     scale = Scale("AUC", null=0.5, limits=_auc_limits(lines))
-    return [forest_figure(lines, raters, scale, name="forest-models", caption=caption)]
+    series = [evidence.cast.series(r) for r in raters]
+    return [forest_figure(lines, raters, scale, name="forest-models", caption=caption, numbers=series)]
 
 
 def _auc_limits(lines: Sequence[Line]) -> tuple[float, float]:
@@ -123,14 +129,31 @@ def series(evidence: ReportData, curve: str) -> list[tuple[str, pl.DataFrame]]:
     if len(shown) > 1:
         parts = [(population_title(evidence, p), pick(frame, rater=evidence.cast.lead, population=p)) for p in shown]
     else:
-        parts = [(r, pick(frame, rater=r)) for r in evidence.cast.raters]
+        parts = [(r, pick(frame, rater=r)) for r in _drawn_models(evidence)]
     return [p for p in parts if p[1].height]
+
+
+def _drawn_models(evidence: ReportData) -> list[str]:
+    """The models whose curves are drawn: of more than four, the four with the highest mean AUC."""
+    raters = list(evidence.cast.raters)
+    if len(raters) <= _CURVES:
+        return raters
+    ranked = model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))
+    return sorted(ranked[:_CURVES], key=raters.index)
+
+
+def curve_series(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> list[int]:
+    """The series of the curves: of models their own, of populations one after the other."""
+    raters = [frame["rater"][0] for _, frame in frames]
+    if len(set(raters)) == len(raters):
+        return [evidence.cast.series(r) for r in raters]
+    return others_series(len(frames))
 
 
 def whose(frames: Sequence[tuple[str, pl.DataFrame]]) -> str:
     """Whose curves these are, for a caption."""
     raters = {frame["rater"][0] for _, frame in frames}
-    return f"“{raters.pop()}”" if len(raters) == 1 else "each model"
+    return raters.pop() if len(raters) == 1 else f"the models {listed(sorted(raters))}"
 
 
 def drawn_findings(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> list[str]:
@@ -157,5 +180,6 @@ def _roc_blocks(evidence: ReportData) -> list[Block]:
     )
     alt = f"ROC curves per finding. {caption} The AUCs are in the tables."
     headings = {f: evidence.heading(f) for f in names}
-    drawn = delayed(roc_panels, frames, names, headings=headings, labels=labels, name="roc", alt=alt)
+    how = {"headings": headings, "labels": labels, "numbers": curve_series(evidence, frames)}
+    drawn = delayed(roc_panels, frames, names, **how, name="roc", alt=alt)
     return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Facts, Folded, Paragraph, Section, Table, heads, table
+from overread.reporting.blocks import Block, Cell, Facts, Folded, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_but, p_cells
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import count
@@ -21,7 +21,7 @@ from overread.reporting.report_data import (
 )
 from overread.reporting.sections.model_results.contrasts import difference_table
 
-_TITLE = "Hypothesis H1: training on pooled institutions improves the AUC at unseen institutions"
+_TITLE = "H1: pooled against single-hospital training"
 
 
 def h1(evidence: ReportData) -> Section:
@@ -46,14 +46,14 @@ def verdict_facts(row: Row) -> Facts:
     set_when = "Rule (in the protocol)" if row["protocol_hash"] else "Rule (no protocol was supplied)"
     items = (
         ("Claim", row["claim"]),
-        ("Verdict", str(row["verdict"])),
+        ("Verdict" if row["protocol_hash"] else "Outcome of the rule, not prespecified", str(row["verdict"])),
         ("Reason", row["reason"]),
     )
     return Facts((*items, (set_when, row["rule"])))
 
 
 def _contrast(row: Row) -> str:
-    return f"“{row['rater']}” − “{row['contrast'].partition(':')[2]}”"
+    return f"{row['rater']} − {row['contrast'].partition(':')[2]}"
 
 
 def _differences(evidence: ReportData, mean: pl.DataFrame) -> list[Block]:
@@ -193,4 +193,4 @@ def _per_finding(evidence: ReportData, detail: pl.DataFrame) -> Folded:
             "are not part of the decision rule."
         )
         made.append(difference_table(evidence, rows, caption, "Difference in AUC"))
-    return Folded("H1 by finding", tuple(made))
+    return appendix("H1 by finding", tuple(made))

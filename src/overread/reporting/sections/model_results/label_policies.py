@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
+from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import estimate_cell
 from overread.reporting.number_format import listed
 from overread.reporting.report_data import (
@@ -50,7 +50,7 @@ def policies(evidence: ReportData) -> Section:
         blocks.append(_table(evidence, own, (column, sides, main), "auc", ""))
         rates = [_table(evidence, own, (column, sides, main), m, at) for m in _RATES if (at := _first_point(own, m))]
         blocks += (
-            [Folded("Sensitivity and specificity at the thresholds of the main analysis", tuple(rates))]
+            [appendix("Sensitivity and specificity at the thresholds of the main analysis", tuple(rates))]
             if rates
             else []
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, group, heads, table
+from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
 from overread.reporting.number_format import exact
 from overread.reporting.report_data import (
@@ -35,9 +35,9 @@ def operating(evidence: ReportData) -> Section:
     blocks: list[Block] = []
     for i, rater in enumerate(evidence.cast.raters):
         made = _frozen_tables(evidence, pick(frozen, rater=rater), rater)
-        blocks += made if i == 0 else [Folded(f"Thresholds of “{rater}”", tuple(made))] if made else []
+        blocks += made if i == 0 else [appendix(f"Thresholds of {rater}", tuple(made))] if made else []
     fixed_rates = [(_FIXED_TITLE.format(r), t) for r in evidence.cast.raters if (t := _fixed_table(evidence, r))]
-    blocks += [*(t for _, t in fixed_rates[:1]), *(Folded(title, (t,)) for title, t in fixed_rates[1:])]
+    blocks += [*(t for _, t in fixed_rates[:1]), *(appendix(title, (t,)) for title, t in fixed_rates[1:])]
     if not blocks:
         absent = "no threshold and no rate at a fixed specificity was evaluated"
         return Section("operating", title, absent=absent)
@@ -53,9 +53,9 @@ def _frozen_tables(evidence: ReportData, frame: pl.DataFrame, rater: str) -> lis
     made: list[Block] = []
     for i, at in enumerate(points_in_order(frame["at"])):
         rows = by(pick(frame, at=at), "population", "finding", "metric")
-        caption = f"“{rater}”, {at_title(at)}: threshold, and rates with CIs."
+        caption = f"{rater}, {at_title(at)}: threshold, and rates with CIs."
         rates = _rates_table(evidence, rows, rater, caption)
-        made.append(rates if i == 0 else Folded(f"“{rater}”, {at_title(at)}", (rates,)))
+        made.append(rates if i == 0 else appendix(f"{rater}, {at_title(at)}", (rates,)))
     return made
 
 

@@ -8,7 +8,20 @@ from dataclasses import replace
 import polars as pl
 
 from overread import codes
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, group, heads, table, words
+from overread.reporting.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Folded,
+    Paragraph,
+    Section,
+    Table,
+    appendix,
+    group,
+    heads,
+    table,
+    words,
+)
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, p_cells
 from overread.reporting.figures.forest_plots import mark_of
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
@@ -88,7 +101,7 @@ def subgroups(evidence: ReportData) -> Section:
     for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
         own = pick(frame, rater=rater)
         rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
-        blocks.append(Folded(f"“{rater}”: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
+        blocks.append(appendix(f"{rater}: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
     return Section("subgroups", title, tuple(blocks))
 
 

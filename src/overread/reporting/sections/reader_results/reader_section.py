@@ -11,17 +11,18 @@ from overread.reporting.blocks import (
     Block,
     Cell,
     Figure,
-    Folded,
     Paragraph,
     Points,
     Section,
     Table,
+    appendix,
     group,
     heads,
     table,
 )
 from overread.reporting.estimate_cells import classes_cell, code_of, known
 from overread.reporting.figures import reader_roc
+from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
@@ -144,7 +145,8 @@ def _overview(reads: ReadRows) -> list[Block]:
         f"with CIs, by reference standard.{dagger}"
     )
     scale = Scale("Difference in sensitivity", null=0.0, signed=True, better=("← readers better", "model better →"))
-    return [forest_figure(lines, own, scale, name=f"readers-{reads.arm}-difference", caption=caption)]
+    name = f"readers-{reads.arm}-difference"
+    return [forest_figure(lines, own, scale, name=name, caption=caption, numbers=others_series(len(own)))]
 
 
 _POLICIES = {"absent": "taken as absent", "present": "taken as present", "ignore": "excluded"}
@@ -166,7 +168,7 @@ def _finding(reads: ReadRows, finding: str, evidence: ReportData) -> list[Block]
     points = reads.points(finding)
     frozen = [_frozen_table(reads, finding, at) for at in points]
     more: list[Block] = (
-        [Folded(f"{reads.heading(finding)}: at the thresholds of the models", tuple(frozen))] if frozen else []
+        [appendix(f"{reads.heading(finding)}: at the thresholds of the models", tuple(frozen))] if frozen else []
     )
     return [*blocks, *more, *others_blocks(reads, finding)]
 

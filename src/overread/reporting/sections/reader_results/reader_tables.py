@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from overread.codes import Metric
-from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Table, group, heads, table
+from overread.reporting.blocks import Block, Cell, Paragraph, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
@@ -58,7 +58,7 @@ def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list
         (f"{title}: handling of uncertain calls", _uncertain(reads, finding)),
         (f"{title}: each reader", _every(reads, finding)),
     )
-    return [Folded(words, tuple(blocks)) for words, blocks in made if blocks]
+    return [appendix(words, tuple(blocks)) for words, blocks in made if blocks]
 
 
 def _graded(reads: ReadRows, finding: str) -> list[Table]:
@@ -314,11 +314,11 @@ def _with_models(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[
     each = made([*even, *frozen], people, "Agreement of each reader with each model's calls")
     blocks: list[Block] = [*first]
     blocks += (
-        [Folded("Agreement of the pooled reads with the models at the thresholds of the models", tuple(second))]
+        [appendix("Agreement of the pooled reads with the models at the thresholds of the models", tuple(second))]
         if second
         else []
     )
-    blocks += [Folded("Agreement of each reader with the models", tuple(each))] if each else []
+    blocks += [appendix("Agreement of each reader with the models", tuple(each))] if each else []
     return blocks
 
 

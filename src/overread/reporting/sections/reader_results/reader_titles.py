@@ -167,6 +167,15 @@ def _from_readers(rows: pl.DataFrame) -> set[str]:
     return {r for r, text in texts if any(code.name == "reference_from_readers" for code in codes.decode(text))}
 
 
+def most_cases(reads: ReadRows) -> int:
+    """How many cases were read, at most for one estimate.
+
+    Under the majority of the others a case can be present for one reader and absent for another, and counts twice.
+    """
+    rows = reads.frame.filter(pl.col("reference") != OTHERS)
+    return max((int(n) for n in rows["n_cases"].drop_nulls()), default=0)
+
+
 def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with a column `call`: what uncertain calls were taken for, "" where it does not apply."""
     call = {policy: value_at(policy, "uncertain_call") for policy in rows["policy"].unique()}
@@ -206,9 +215,9 @@ def reference_title(reference: str) -> str:
     """How a reference standard is headed; what was derived from the reads says so.
 
     >>> reference_title("majority"), reference_title("adjudicated"), reference_title("dawid-skene")
-    ('Majority of the readers (derived)', 'Label “adjudicated”', 'Dawid–Skene (derived)')
+    ('Majority of the readers (derived)', 'Label adjudicated', 'Dawid–Skene (derived)')
     """
-    return f"{_DERIVED[reference]} (derived)" if reference in _DERIVED else f"Label “{reference}”"
+    return f"{_DERIVED[reference]} (derived)" if reference in _DERIVED else f"Label {reference}"
 
 
 def in_sentence(reference: str) -> str:

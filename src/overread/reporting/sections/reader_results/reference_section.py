@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Section, Table, heads, table
+from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
+from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
 from overread.reporting.number_format import MISSING, number, p_phrase
 from overread.reporting.report_data import (
@@ -32,7 +33,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     references,
 )
 
-_TITLE = "Hypothesis H2, first part: choice of reference standard"
+_TITLE = "Choice of reference standard"
 
 
 def h2(evidence: ReportData) -> Section:
@@ -74,10 +75,12 @@ def _area_blocks(evidence: ReportData, areas: pl.DataFrame, less: pl.DataFrame, 
     ]
     caption = f"AUC by reference standard, same scores and cases ({where}), with CIs."
     titles = [reference_title(n) for n in names]
-    figure = forest_figure(lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption)
+    figure = forest_figure(
+        lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption, numbers=others_series(len(titles))
+    )
     differences = _difference_tables(evidence, less, pairs, where, [n for n in names if own_label(evidence, n)])
     others = tuple(differences[1:])
-    folded = [Folded(f"Differences between the other reference standards ({where})", others)] if others else []
+    folded = [appendix(f"Differences between the other reference standards ({where})", others)] if others else []
     return [figure, _area_table(evidence, rows, pairs, names, where), *differences[:1], *folded]
 
 
@@ -152,7 +155,7 @@ def _drops(evidence: ReportData, frame: pl.DataFrame) -> list[Block]:
         if body:
             head = heads("Finding", "Model", "External site", "Reference", "Difference", "p")
             blocks.append(table(caption, (head,), body, compact=True))
-    return [Folded("Drop from internal to external, by reference standard", tuple(blocks))]
+    return [appendix("Drop from internal to external, by reference standard", tuple(blocks))]
 
 
 def _external(evidence: ReportData, text: str) -> str:

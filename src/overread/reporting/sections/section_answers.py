@@ -1,0 +1,317 @@
+"""The answer of every section in one sentence, from the rows that the section shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import isfinite
+
+import polars as pl
+
+from overread import codes
+from overread.reporting.blocks import Section
+from overread.reporting.estimate_cells import codes_of, known
+from overread.reporting.first_page.first_page_parts import bounded, side, spelled
+from overread.reporting.first_page.model_means import mean_rates, model_means
+from overread.reporting.first_page.models_page import hospital
+from overread.reporting.number_format import count, fixed, listed, number, plural
+from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, overall, pick, value_at
+from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
+
+
+def with_answers(evidence: ReportData, sections: Sequence[Section]) -> list[Section]:
+    """The sections, each with content with its answer; one that has an answer of its own keeps it."""
+    made = []
+    for section in sections:
+        rule = _ANSWERS.get(section.name)
+        needed = rule is not None and not section.absent and not section.answer
+        made.append(replace(section, answer=rule(evidence)) if rule is not None and needed else section)
+    return made
+
+
+def _lead_rows(evidence: ReportData, metric: str, analysis: str = "standalone") -> list[Row]:
+    """The rows of the leading model at the first population, of single findings, with a number."""
+    frame = pick(overall(evidence, analysis, metric), rater=evidence.cast.lead)
+    first = next(iter(evidence.cast.populations), "")
+    frame = frame.filter(pl.col("finding") != MEAN, pl.col("population") == first)
+    return [row for row in frame.to_dicts() if known(row)]
+
+
+def _ends(rows: Iterable[Row]) -> tuple[Row, Row]:
+    ranked = sorted(rows, key=lambda r: number(r["estimate"]))
+    return ranked[0], ranked[-1]
+
+
+def _at(evidence: ReportData) -> str:
+    """At which population, where there are several."""
+    several = len(evidence.cast.populations) > 1
+    return (
+        f" in {hospital(evidence.cast.populations[0])}"
+        if several and evidence.cast.populations[0] == "internal"
+        else ""
+    )
+
+
+def discrimination(evidence: ReportData) -> str:
+    """From the lowest to the highest AUC of the leading model."""
+    rows = [r for r in _lead_rows(evidence, "auc") if not r["at"]]
+    if not rows:
+        return "No AUC of the leading model could be computed."
+    low, high = _ends(rows)
+    names = [evidence.heading(r["finding"]).lower() for r in (low, high)]
+    if low is high:
+        return f"The AUC of {evidence.cast.lead} for {names[0]}{_at(evidence)} is {spelled(low)}."
+    return (
+        f"The AUC of {evidence.cast.lead}{_at(evidence)} runs from {spelled(low)} for {names[0]} to "
+        f"{spelled(high, level=False)} for {names[1]}."
+    )
+
+
+def operating(evidence: ReportData) -> str:
+    """Sensitivity and specificity of the leading model at its first thresholds."""
+    rates = mean_rates(evidence)
+    population = next(iter(evidence.cast.populations), "")
+    mean = "mean " if len(evidence.cast.findings) > 1 else ""
+    said = [
+        f"{mean}{rate.metric} {spelled(row, level=i == 0)}"
+        for i, rate in enumerate(rates[:2])
+        if known(row := rate.rows.get((evidence.cast.lead, population)))
+    ]
+    if not said:
+        return "The rates at the thresholds have no mean over findings; each is in the table."
+    return f"At thresholds meant for {rates[0].meant}, {evidence.cast.lead} has a {listed(said)}{_at(evidence)}."
+
+
+def readers(evidence: ReportData) -> str:
+    """How the models do at the specificity of the readers, by reference; or the pooled readers."""
+    found = arms(evidence)
+    if not found:
+        return ""
+    reads = found[0]
+    rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
+    said = []
+    for reference in reads.references:
+        mine = [r for r in pick(rows, reference=reference).to_dicts() if bounded(r)]
+        if mine:
+            lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
+            name = in_sentence(reference)
+            said.append(f"by {name} lower in {lower} and higher in {higher} of {len(mine)}")
+    if said:
+        start = "The sensitivity of the models at the specificity of the readers, comparisons with the whole interval on one side: "
+        return f"{start}{'; '.join(said)}."
+    people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
+    return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
+
+
+def calibration(evidence: ReportData) -> str:
+    """For how many findings the probabilities are too extreme or too moderate."""
+    rows = _lead_rows(evidence, "calibration_slope")
+    given = [r for r in rows if value_at(r["at"], "recalibration") != "logistic"]
+    rows = given or rows
+    if not rows:
+        return f"No calibration slope of {evidence.cast.lead} could be computed."
+    low = sum(bounded(r) and number(r["high"]) < 1 for r in rows)
+    high = sum(bounded(r) and number(r["low"]) > 1 for r in rows)
+    return (
+        f"The calibration slope of {evidence.cast.lead}{_at(evidence)} lies below 1 with the whole interval, which means "
+        f"probabilities that are too extreme, for {low} of {plural(len(rows), 'finding')}, and above 1 for {high}."
+    )
+
+
+def decision(evidence: ReportData) -> str:
+    """For how many findings the model has more net benefit than treating none."""
+    rows = [r for r in _lead_rows(evidence, "net_benefit", "decision") if not r["contrast"]]
+    if not rows:
+        return "No net benefit could be computed."
+    ats = sorted({r["at"] for r in rows})
+    mine = [r for r in rows if r["at"] == ats[len(ats) // 2]]
+    above = sum(side(r) > 0 for r in mine)
+    threshold = value_at(mine[0]["at"], "threshold") or mine[0]["at"]
+    return (
+        f"At a threshold probability of {threshold}, {evidence.cast.lead} has a net benefit above that of treating nobody, "
+        f"with the whole interval, for {above} of {plural(len(mine), 'finding')}{_at(evidence)}."
+    )
+
+
+def comparison(evidence: ReportData) -> str:
+    """The difference between the two best models, and for how many findings one remains."""
+    means = model_means(evidence)
+    population = next(iter(evidence.cast.populations), "")
+    ranked = means.ranked(population)
+    if len(ranked) < 2:
+        return "No difference has both models at the first population; each is in the table."
+    first, second = ranked[:2]
+    row = means.difference(first, second, population)
+    rows = [means.difference(first, second, population, f) for f in evidence.cast.findings]
+    tested = [r for r in rows if r and isfinite(number(r["p_adjusted"]))]
+    clear = sum(number(r["p_adjusted"]) < 0.05 for r in tested)
+    rest = f"; Holm-adjusted P below 0.05 for {clear} of {plural(len(tested), 'finding')}" if tested else ""
+    return f"{first} minus {second}{_at(evidence)}: {spelled(row, signed=True)} in {means.name()}{rest}."
+
+
+def hypothesis(evidence: ReportData) -> str:
+    """In how many comparisons the pooled model is ahead."""
+    frame = pick(
+        overall(evidence, "H1", "auc_difference"), finding=MEAN, at="", rater=str(evidence.cast.roles.get("pooled"))
+    )
+    single = evidence.cast.single
+    rows = [r for r in frame.to_dicts() if bounded(r) and contrast_of(r["contrast"], "rater") in single]
+    if not rows:
+        return "No comparison could be computed."
+    low, high = _ends(rows)
+    above, below = (sum(side(r) == s for r in rows) for s in (1, -1))
+    return (
+        f"D lies above 0 with the whole interval in {above} of {plural(len(rows), 'comparison')} and below 0 in {below}; it "
+        f"runs from {fixed(low['estimate'], signed=True)} to {fixed(high['estimate'], signed=True)}."
+    )
+
+
+def references(evidence: ReportData) -> str:
+    """The largest difference in AUC between two reference standards."""
+    rows = [r for r in pick(evidence.estimates, analysis="H2", metric="auc_difference").to_dicts() if bounded(r)]
+    if not rows:
+        return "No difference between reference standards could be computed."
+    most = max(rows, key=lambda r: abs(number(r["estimate"])))
+    names = [in_sentence(n) for n in (most["reference"], contrast_of(most["contrast"], "reference"))]
+    clear = sum(side(r) != 0 for r in rows)
+    finding = evidence.heading(most["finding"]).lower()
+    return (
+        f"The AUC differs between reference standards, with an interval without 0, in {clear} of "
+        f"{plural(len(rows), 'comparison')}; most for {finding} and {most['rater']}, {names[0]} minus {names[1]}: "
+        f"{spelled(most, signed=True)}."
+    )
+
+
+def policies(evidence: ReportData) -> str:
+    """The largest change of an AUC under another treatment of uncertain labels or another label source."""
+    rows = [r for r in pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts() if bounded(r)]
+    if not rows:
+        return "No change of an AUC could be computed."
+    most = max(rows, key=lambda r: abs(number(r["estimate"])))
+    clear = sum(side(r) != 0 for r in rows)
+    return (
+        f"The AUC changes, with an interval without 0, in {clear} of {plural(len(rows), 'comparison')}; most for "
+        f"{evidence.heading(most['finding']).lower()} and {most['rater']}: {spelled(most, signed=True)}."
+    )
+
+
+def drop(evidence: ReportData) -> str:
+    """How much of the mean AUC of the leading model is lost at each hospital."""
+    frame = pick(overall(evidence, "drop", "auc_drop"), rater=evidence.cast.lead)
+    finding = MEAN if frame.filter(pl.col("finding") == MEAN).height else next(iter(evidence.cast.findings), "")
+    rows = [r for r in pick(frame, finding=finding).to_dicts() if known(r)]
+    if not rows:
+        return f"No drop of {evidence.cast.lead} could be computed over all findings."
+    rows.sort(key=lambda r: -number(r["estimate"]))
+    texts = [
+        f"{spelled(r, signed=True, level=i == 0)} at {hospital(contrast_of(r['contrast'], 'population'))}"
+        for i, r in enumerate(rows[:3])
+    ]
+    rest = f" and less at {plural(len(rows) - 3, 'other hospital')}" if len(rows) > 3 else ""
+    mean = "mean AUC" if finding == MEAN else "AUC"
+    return f"Internal minus external {mean} of {evidence.cast.lead}: {listed(texts)}{rest}."
+
+
+def site_alone(evidence: ReportData) -> str:
+    """How far the name of the hospital alone discriminates."""
+    frame = pick(evidence.estimates, analysis="site_alone", metric="auc", population="internal", at="pairs=all")
+    rows = [
+        r
+        for r in frame.filter(pl.col("rater").str.starts_with("(site)"), pl.col("finding") != MEAN).to_dicts()
+        if known(r)
+    ]
+    if not rows:
+        return "No AUC of the hospital alone could be computed."
+    high = _ends(rows)[1]
+    return f"The prevalence at the hospital alone has an AUC of up to {spelled(high)}, for {evidence.heading(high['finding']).lower()}."
+
+
+def matrix(evidence: ReportData) -> str:
+    """The lowest and the highest number of the matrix."""
+    frame = pick(evidence.estimates, analysis="matrix", metric="auc")
+    means = frame.filter(pl.col("finding") == MEAN)
+    rows = [r for r in (means if means.height else frame).to_dicts() if known(r)]
+    if not rows:
+        return "No AUC could be computed."
+    low, high = _ends(rows)
+    return f"From {spelled(low)} ({low['rater']} at {low['level']}) to {spelled(high, level=False)} ({high['rater']} at {high['level']})."
+
+
+def not_computed(evidence: ReportData) -> str:
+    """How many numbers are missing, and the commonest reason."""
+    missing = evidence.estimates.filter(pl.col("estimate").is_nan())
+    if missing.is_empty():
+        return f"All {count(evidence.estimates.height)} estimates were computed."
+    counted: dict[str, list[codes.Code]] = {}
+    for row in missing.iter_rows(named=True):
+        for code in codes_of(row)[:1]:
+            counted.setdefault(code.name, []).append(code)
+    head = f"{count(missing.height)} of {plural(evidence.estimates.height, 'estimate')} could not be computed"
+    if not counted:
+        return f"{head}."
+    most = max(counted.values(), key=len)
+    why = codes.pattern("notes", most).removeprefix("NE: ")
+    return f"{head}; the commonest reason, {count(len(most))} times: {why}."
+
+
+def account(evidence: ReportData) -> str:
+    """How many lines the account has."""
+    lines = evidence.account
+    if lines.is_empty():
+        return "Nothing was excluded."
+    by_unit = lines.group_by("unit", maintain_order=True).agg(pl.len())
+    return f"{plural(lines.height, 'exclusion or change', 'exclusions and changes')}, of {listed(by_unit['unit'].to_list())}; the largest first are counts of rows."
+
+
+def participants(evidence: ReportData) -> str:
+    """How many images, patients and hospitals."""
+    images = evidence.images
+    return (
+        f"{plural(images.height, 'radiograph')} of {plural(images['patient_id'].n_unique(), 'patient')} from "
+        f"{plural(images['site'].n_unique(), 'hospital')}."
+    )
+
+
+def governance(evidence: ReportData) -> str:
+    """Whether there is a protocol, and how often the test labels were accessed."""
+    protocol = "A protocol was supplied" if evidence.study.get("protocol_hash") else "No protocol was supplied"
+    n = len(evidence.openings)
+    opened = (
+        f"the test labels were accessed {plural(n, 'time')}"
+        if n
+        else "the number of accesses to the test labels is not known"
+    )
+    return f"{protocol}; {opened}."
+
+
+def training(evidence: ReportData) -> str:
+    """How many models have a record of their training."""
+    return f"The training of {plural(len(evidence.histories) or len(evidence.models), 'run')} is recorded."
+
+
+def methods(evidence: ReportData) -> str:
+    """What the section is for."""
+    level = evidence.estimates["confidence"].drop_nulls()
+    return f"Intervals are at the {100 * level[0]:g}% level." if level.len() else ""
+
+
+_ANSWERS: Mapping[str, Callable[[ReportData], str]] = {
+    "discrimination": discrimination,
+    "operating": operating,
+    "readers": readers,
+    "calibration": calibration,
+    "decision": decision,
+    "comparison": comparison,
+    "h1": hypothesis,
+    "h2": references,
+    "policies": policies,
+    "drop": drop,
+    "site-alone": site_alone,
+    "matrix": matrix,
+    "not-computed": not_computed,
+    "account": account,
+    "participants": participants,
+    "governance": governance,
+    "training": training,
+    "methods": methods,
+}
