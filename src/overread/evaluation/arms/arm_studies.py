@@ -90,12 +90,12 @@ class _Chosen:
 def _choose(reads: ArmReads, metric: Metric, arms: tuple[int, ...]) -> _Chosen:
     """Choose the readers who read in all of these arms, or every reader if each has one arm only."""
     read = ~np.isnan(reads.values[list(arms)])
-    has = read.any(axis=2)
+    has = np.asarray(read.any(axis=2))
     nested = len(arms) > 1 and bool((has.sum(axis=0) <= 1).all())
     readers = np.flatnonzero(has.any(axis=0) if nested else has.all(axis=0))
     chosen = np.asarray(read[:, readers].any(axis=(0, 1)))
     columns = np.flatnonzero(chosen)
-    read = read[:, readers][..., columns]
+    read = np.asarray(read[:, readers][..., columns])
     design = design_of(read) if read.size else INCOMPLETE
     names = reads.context.panel.readers
     lacking = tuple(names[r] for r in np.flatnonzero(has.any(axis=0)) if r not in readers)

@@ -183,6 +183,8 @@ def _calls(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]
             words = codes.note("uncertain_calls_recoded", finding=finding[0], state=config.uncertain_calls)
         dropped.append(Dropped("reads", words, mine.height, examples_of(mine, ("reader", "case_id"))))
     scored = with_calls.filter(call.is_null())
+    cut = [f for f in scored["finding"].unique() if config.rating_cutoff(f) is not None]
+    scored = scored.filter(~pl.col("finding").is_in(cut))  # the ratings of the others are calls at the cut-off
     if scored.height:
         words = codes.note("scores_without_call")
         dropped.append(Dropped("reads", words, scored.select(READ).n_unique(), ""))

@@ -1,0 +1,75 @@
+"""Arms are not judged by a reference standard that the same readers made, but by the majority of the others."""
+
+import numpy as np
+import polars as pl
+import pytest
+from arms.arm_tables import pick, simulated, study
+
+from overread.evaluation.join.reference_standards import OTHERS
+from overread.stats.reader_studies import mrmc
+
+U = "test=u-statistic"
+MEAN = "(readers)"
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    reads, labels = simulated(calls=True)
+    return reads, labels, study(reads, labels)
+
+
+@pytest.mark.parametrize("reference", ["majority", "dawid-skene"])
+def test_own_reference_standards_are_left_out_with_the_reason(evidence, reference):
+    _, _, found = evidence
+    for metric in ("sensitivity_difference", "specificity_difference"):
+        row = pick(found, metric=metric, reference=reference, rater=MEAN, contrast="arm:unaided")
+        assert np.isnan(row["estimate"])
+        assert "the same readers made this reference standard" in row["note"]
+    counted = found.account.filter(pl.col("reason").str.contains("the same readers made this reference standard"))
+    assert (counted["count"].item(), counted["examples"].item()) == (2, "majority; dawid-skene")
+
+
+def test_a_label_source_made_by_the_readers_is_left_out():
+    reads, labels = simulated(calls=True)
+    found = study(reads, labels, reader_made=("ct",))
+    assert np.isnan(pick(found, metric="sensitivity_difference", rater=MEAN)["estimate"])
+
+
+def test_each_reader_is_judged_by_the_others_in_both_arms(evidence):
+    """Rates of every reader, counted from the table: the truth of a case is the unaided majority of the four others."""
+    reads, _, found = evidence
+    wide = {
+        arm: reads.filter(arm=arm).pivot("reader", index="case_id", values="call").sort("case_id")
+        for arm in ("unaided", "aided")
+    }
+    readers = sorted(reads["reader"].unique())
+    calls = {arm: np.array([[v == "present" for v in frame[r]] for r in readers]) for arm, frame in wide.items()}
+    differences = []
+    for r, reader in enumerate(readers):
+        votes = np.delete(calls["unaided"], r, axis=0).sum(axis=0)
+        truth = np.where(votes * 2 == 4, np.nan, votes * 2 > 4)
+        rates = [calls[arm][r][truth == 1].mean() for arm in ("aided", "unaided")]
+        row = pick(found, metric="sensitivity_difference", at=U, rater=reader, reference=OTHERS)
+        assert row["estimate"] == pytest.approx(rates[0] - rates[1])
+        differences.append(rates[0] - rates[1])
+    mean = pick(found, metric="sensitivity_difference", at=U, rater=MEAN, reference=OTHERS)
+    assert min(differences) <= mean["estimate"] <= max(differences)
+    assert mean["low"] < mean["estimate"] < mean["high"]
+    assert "reader_not_in_reference" in mean["note_codes"]
+
+
+def test_the_difference_by_the_others_is_near_that_by_the_truth(evidence):
+    """Under the majority of all readers the unaided reads are favoured: the difference is biased against the aid."""
+    reads, _, found = evidence
+    true = pick(found, metric="specificity_difference", at=U, rater=MEAN)["estimate"]
+    other = pick(found, metric="specificity_difference", at=U, rater=MEAN, reference=OTHERS)["estimate"]
+    calls = np.array(
+        [
+            [[c == "present" for c in reads.filter(arm=a, reader=f"r{r}").sort("case_id")["call"]] for r in range(5)]
+            for a in ("aided", "unaided")
+        ],
+        dtype=float,
+    )
+    own = calls[1].sum(axis=0) > 2.5
+    biased = mrmc.compare_arms(own, calls, metric="specificity", covariance="u-centred").difference.value
+    assert abs(other - true) < abs(biased - true)
