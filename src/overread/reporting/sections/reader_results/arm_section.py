@@ -6,7 +6,19 @@ from dataclasses import replace
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Folded, Paragraph, Points, Section, Table, group, heads, table
+from overread.reporting.blocks import (
+    Block,
+    Cell,
+    Folded,
+    Paragraph,
+    Points,
+    Section,
+    Table,
+    appendix,
+    group,
+    heads,
+    table,
+)
 from overread.reporting.estimate_cells import classes_cell, known, p_cells
 from overread.reporting.number_format import MISSING, count, fixed, number, p_phrase, p_value
 from overread.reporting.report_data import ReportData, Row, by, contrast_of, pick
@@ -55,7 +67,7 @@ def comparison_of_arms(evidence: ReportData) -> Section:
         own = [p for p in shown if p.finding == finding]
         for i, pair in enumerate(own):
             made = _pair_blocks(evidence, pair, heading=len(own) > 1)
-            blocks += made if i == 0 or pair.new != own[0].new else [Folded(_folded_title(pair), tuple(made[1:]))]
+            blocks += made if i == 0 or pair.new != own[0].new else [appendix(_folded_title(pair), tuple(made[1:]))]
     blocks += _not_compared(found)
     blocks += times
     return Section("arms", _TITLE, tuple(blocks), answer=answer(shown[0], several=several) if shown else "")

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from overread import codes
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Points, Table, group, heads, table
+from overread.reporting.blocks import (
+    Block,
+    Cell,
+    Figure,
+    Folded,
+    Paragraph,
+    Points,
+    Table,
+    appendix,
+    group,
+    heads,
+    table,
+)
 from overread.reporting.estimate_cells import classes_cell, codes_of, known
 from overread.reporting.number_format import count, interval, listed, plural
 from overread.reporting.report_data import ReportData, Row, plain_words, value_at
@@ -241,8 +253,8 @@ def _finding(evidence: ReportData, reads: ReadRows, finding: str, shown: Shown) 
     tables = [t for r, _ in forests if (t := reader_table(reads, finding, r)) is not None]
     title = f"{reads.heading(finding)}{'' if reads.only else f' ({reads.arm})'}"
     rest = tuple(figure for _, figure in forests[1:])
-    blocks += [Folded(f"{title}: each reader, as a table", tuple(tables))] if tables else []
-    blocks += [Folded(f"{title}: each reader, by the other reference standards", rest)] if rest else []
+    blocks += [appendix(f"{title}: each reader, as a table", tuple(tables))] if tables else []
+    blocks += [appendix(f"{title}: each reader, by the other reference standards", rest)] if rest else []
     return [*blocks, *others_blocks(reads, finding, alone=True)]
 
 

@@ -50,7 +50,7 @@ def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list
     title = reads.heading(finding)
     if alone:
         tables = _uncertain_alone(reads, finding)
-        return [Folded(f"{title}: handling of uncertain calls", tuple(tables))] if tables else []
+        return [appendix(f"{title}: handling of uncertain calls", tuple(tables))] if tables else []
     made = (
         (f"{title}: AUCs of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
