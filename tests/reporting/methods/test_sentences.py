@@ -26,7 +26,7 @@ FACTS = {
     "arms_compared": {"pairs": ("cine minus spin echo",)}, "arms_by_others": {}, "margin": {"margin": "0.05"},
     "rating_cutoff": {"cutoff": "3"}, "mean_on_logit_scale": {}, "holm_over_arms": {}, "holm_over_models": {},
     "average_curve": {}, "reads_alone": {}, "reads_and_model": {}, "cases_as_patients": {}, "patients_known": {},
-    "wilson_alone": {}, "internal_recorded": {},
+    "wilson_alone": {}, "reference_of_reads": {"references": ("the label surgery",)}, "internal_recorded": {},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
     "split_given": {"splits": "training and test"},
     "duplicates_correlation": {"correlation": "0.90", "least": 64},

@@ -10,6 +10,7 @@ from overread import codes
 from overread.codes.sentences import Parameters
 from overread.codes.texts import Code
 from overread.reporting.report_data import ReportData, contrast_of, value_at, with_contrast, with_key
+from overread.reporting.sections.reader_results.reader_titles import in_sentence, references
 
 _CONSENSUS = {"majority": "majority", "majority of the others": "majority_others", "dawid-skene": "dawid_skene"}
 _READERS = "(readers)"
@@ -55,6 +56,9 @@ def reader_facts(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "readers_design", {"readers": single["rater"].n_unique(), "cases": int(str(most or 0))}
     if reads.height:
         yield ("reads_and_model" if (reads["arm"] == "model").any() else "reads_alone"), {}
+    names = {r for r in reads["reference"].unique() if r}
+    if names and data.cast.reads_alone:
+        yield "reference_of_reads", {"references": tuple(map(in_sentence, references(data, names)))}
     yield from _uncertain(data)
     yield from _arms(data, reads)
 

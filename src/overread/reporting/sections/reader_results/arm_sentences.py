@@ -7,7 +7,7 @@ from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.number_format import MISSING, count, fixed, number, p_phrase, plural
 from overread.reporting.report_data import Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words
-from overread.reporting.sections.reader_results.reader_titles import in_sentence
+from overread.reporting.sections.reader_results.reader_titles import in_sentence, in_words
 
 
 def answer(pair: ArmPair, *, several: bool) -> str:
@@ -53,7 +53,7 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     assert row is not None
     new, usual = (pair.level(metric, a) for a in (pair.new, pair.usual))
     level = f"{100 * number(row.get('confidence') or 0.95):g}% CI"
-    name = f"mean {MEASURES[metric]} of the readers for {_finding(pair)}"
+    name = f"mean {MEASURES[metric]} of the readers for {in_words(pair.title)}"
     details = [
         f"{level} {_ends(row, signed=True)}" if _bounded(row) else "no CI",
         *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
@@ -82,10 +82,6 @@ def margin_sentence(pair: ArmPair, metric: str) -> str:
     less = pair.difference(metric) or row
     limit = f"; the lower limit of the two-sided CI was {_limit(less['low'])}" if _bounded(less) else ""
     return f"One-sided test of {tested}: P {p_phrase(row['p'])}{limit}."
-
-
-def _finding(pair: ArmPair) -> str:
-    return pair.title if pair.title.isupper() else pair.title[:1].lower() + pair.title[1:]
 
 
 def _less(row: Row | None) -> str:

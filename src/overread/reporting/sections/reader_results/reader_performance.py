@@ -20,7 +20,7 @@ from overread.reporting.blocks import (
     table,
 )
 from overread.reporting.estimate_cells import classes_cell, codes_of, known
-from overread.reporting.number_format import count, interval, listed, plural
+from overread.reporting.number_format import count, fixed, interval, listed, number
 from overread.reporting.report_data import ReportData, Row, plain_words, value_at
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, performance_forest
 from overread.reporting.sections.reader_results.reader_tables import others_blocks, reader_table
@@ -33,6 +33,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     ReadRows,
     few_reads,
     in_sentence,
+    in_words,
     most_reads,
     own_reference,
     reads_cell,
@@ -80,16 +81,31 @@ def answer(found: Sequence[ReadRows], shown: Shown) -> str:
     for reads in found:
         own = (r for r in reads.references if not any((f, r) in shown for f in reads.findings))
         reference = next(own, "")
-        said = []
-        for finding in reads.findings:
-            rows = [(m, together(reads, finding, reference, m)) for m in _measures(reads, finding)]
-            numbers = [f"{_TITLES[m].lower() if m != 'auc' else 'AUC'} {_said(row)}" for m, row in rows if known(row)]
-            said += [f"{reads.heading(finding)}: {', '.join(numbers)}"] if numbers else []
+        rows = {m: _known_rows(reads, reference, m) for m in _MEASURES}
+        said = [f"{_NAMES[m]} {_range(reads, rows[m])}" for m in _MEASURES if rows[m]]
         if said:
-            more = f"; {plural(len(said) - 4, 'more finding')}" if len(said) > 4 else ""
-            where = f" ({reads.arm})" if len(found) > 1 else ""
-            return f"Readers together{where}, by {in_sentence(reference)}. {'; '.join(said[:4])}{more}."
+            where = "" if reads.only else f" ({reads.arm})"
+            return f"By {in_sentence(reference)}, the readers together{where} have a {listed(said)}."
     return ""
+
+
+_NAMES = {"sensitivity": "sensitivity", "specificity": "specificity", "auc": "mean AUC"}
+
+
+def _known_rows(reads: ReadRows, reference: str, metric: str) -> list[Row]:
+    """The rows of the readers together by one measure, a finding each, from the lowest number."""
+    found = [row for f in reads.findings if known(row := together(reads, f, reference, metric))]
+    return sorted(found, key=lambda row: number(row["estimate"]))
+
+
+def _range(reads: ReadRows, rows: Sequence[Row]) -> str:
+    """The number of one finding with its interval, or the ends of several."""
+    if len(rows) == 1:
+        row = rows[0]
+        one = f" for {in_words(reads.heading(row['finding']))}" if len(reads.findings) > 1 else ""
+        return f"of {interval(row['estimate'], row['low'], row['high'])}{one}"
+    low, high = (f"{fixed(r['estimate'])} ({in_words(reads.heading(r['finding']))})" for r in (rows[0], rows[-1]))
+    return f"from {low} to {high}"
 
 
 def together(reads: ReadRows, finding: str, reference: str, metric: str) -> Row | None:
@@ -102,11 +118,6 @@ def together(reads: ReadRows, finding: str, reference: str, metric: str) -> Row 
         r for (m, at, rater, c), r in rows.items() if (m, rater, c) == (metric, READERS, "") and value_at(at, "test")
     ]
     return next((r for r in mean if r["arm"] == reads.arm), None)
-
-
-def _said(row: Row | None) -> str:
-    assert row is not None
-    return interval(row["estimate"], row["low"], row["high"])
 
 
 def _remarks(evidence: ReportData, found: Sequence[ReadRows]) -> list[str]:
@@ -131,7 +142,8 @@ def _remarks(evidence: ReportData, found: Sequence[ReadRows]) -> list[str]:
     if OTHERS in first.references:
         said.append(
             "The majority of the other readers differs between readers: the evaluated reader's own reads are not part "
-            f"of it.{_tied(evidence)}"
+            "of it, and a case can count as present for one reader and as absent for another."
+            f"{_tied(evidence)}"
         )
     if first.policy and any(reads.every["call"].n_unique() > 1 for reads in found):
         said.append(
@@ -170,10 +182,10 @@ def _tied(evidence: ReportData) -> str:
     ]
     if not lines:
         return ""
-    told = listed([f"{evidence.heading(f).lower()} {count(n)}" for f, n in lines])
+    told = listed([f"{in_words(evidence.heading(f))} {count(n)}" for f, n in lines])
     return (
-        f" Reads on whose case the other readers' votes are tied are excluded ({told} reads); the cases that remain "
-        "are those on which the others agree."
+        f" Reads on whose case the other readers' votes are tied are excluded ({told} reads); with two other readers, "
+        "the cases that remain are those on which both agree."
     )
 
 
@@ -208,7 +220,7 @@ def _weights(found: Sequence[ReadRows]) -> list[str]:
     return ["“Readers together” pools the reads, weighted by the sampling weights of their cases."] if pooled else []
 
 
-def _measures(reads: ReadRows, finding: str) -> list[str]:
+def measures_of(reads: ReadRows, finding: str) -> list[str]:
     """The measures of which some row is a number."""
     rows = [r for reference in reads.references for r in reads.rows(finding, reference).values()]
     return [m for m in _MEASURES if any(r["metric"] == m and r["contrast"] == "" and known(r) for r in rows)]
@@ -216,7 +228,7 @@ def _measures(reads: ReadRows, finding: str) -> list[str]:
 
 def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
     """The readers together: a row per finding, reference standard and arm."""
-    shown = [m for m in _MEASURES if any(m in _measures(reads, f) for reads in found for f in reads.findings)]
+    shown = [m for m in _MEASURES if any(m in measures_of(reads, f) for reads in found for f in reads.findings)]
     several = len(found) > 1
     body: list[tuple[Cell, ...]] = []
     for finding in dict.fromkeys(f for reads in found for f in reads.findings):
@@ -261,7 +273,7 @@ def _finding(evidence: ReportData, reads: ReadRows, finding: str, shown: Shown) 
 def _forest(reads: ReadRows, finding: str, reference: str) -> Figure | None:
     """The forest of the readers under one reference standard."""
     rows = reads.rows(finding, reference)
-    shown = _measures(reads, finding)
+    shown = measures_of(reads, finding)
     at = {m: "" if m == "auc" else reads.cutoff(finding) for m in shown}
     people = [(r, [rows.get((m, at[m], r, "")) for m in shown]) for r in reads.readers(finding)]
     all_of_them = [together(reads, finding, reference, m) for m in shown]

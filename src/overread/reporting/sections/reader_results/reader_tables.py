@@ -218,7 +218,7 @@ def _uncertain_alone(reads: ReadRows, finding: str) -> list[Table]:
         found = [
             (p, rows.get((p, reference, "sensitivity")), rows.get((p, reference, "specificity"))) for p in policies
         ]
-        if any(up or across for _, up, across in found):
+        if sum(bool(up or across) for _, up, across in found) > 1:
             body.append(group(reference_title(reference), 4))
             body += [
                 (Cell(_POLICIES[p]), classes_cell(up or across), reads_cell(up), reads_cell(across))

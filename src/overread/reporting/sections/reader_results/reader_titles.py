@@ -230,6 +230,15 @@ def in_sentence(reference: str) -> str:
     return title if reference == DAWID_SKENE else f"the {title[:1].lower()}{title[1:]}"
 
 
+def in_words(title: str) -> str:
+    """The title of a finding within a sentence.
+
+    >>> in_words("Lung opacity"), in_words("COVID-19")
+    ('lung opacity', 'COVID-19')
+    """
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def output_title(rater: str) -> str:
     """A model's output, its mapping in words.
 
