@@ -182,7 +182,7 @@ def render(evidence: ReportData, sections: Sequence[Section], first: FirstPage, 
         most=MOST_LIMITS,
         titles={s.name: s.title for s in sections if not s.absent},
         parts=parts(sections, question.leading(evidence)),
-        left_out=study_notes.left_out(list(sections)),
+        left_out=study_notes.left_out(evidence, list(sections)),
         references=references,
     )
 

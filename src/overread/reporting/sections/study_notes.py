@@ -12,7 +12,7 @@ import polars as pl
 from overread import codes
 from overread.codes import Metric
 from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, appendix, heads, table
-from overread.reporting.number_format import MISSING, count, plural, seconds
+from overread.reporting.number_format import MISSING, count, listed, plural, seconds
 from overread.reporting.report_data import ReportData, column_words, population_title
 from overread.reporting.sections.reader_results.reader_titles import REFERENCE_NOTES
 
@@ -23,16 +23,15 @@ def not_computed(evidence: ReportData) -> Section:
     """All notes of estimates, grouped and counted: first those of missing estimates, then the others."""
     frame = evidence.estimates.with_columns(pl.col("note").fill_null(""), pl.col("note_codes").fill_null(""))
     missing, finite = frame.filter(pl.col("estimate").is_nan()), frame.filter(pl.col("estimate").is_not_nan())
-    without = finite["metric"].is_in(WITHOUT_INTERVAL)
+    without = finite["metric"].is_in([metric for metrics in _KINDS.values() for metric in metrics])
     lacking = finite["low"].is_nan() | finite["high"].is_nan()
     half = finite.filter(lacking & ~without)
     rest = finite.filter(~(lacking & ~without), pl.col("note") != "")
     reasons = "; the reasons follow" if missing.height or half.height else ""
-    plain = int((lacking & without).sum())
     blocks: list[Any] = [
         Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
-            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_by_nature(plain)}"
+            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_by_nature(finite.filter(lacking & without))}"
             f"{_others(rest.height)}"
         )
     ]
@@ -46,34 +45,26 @@ def not_computed(evidence: ReportData) -> Section:
     return Section("not-computed", "What could not be computed", tuple(blocks))
 
 
-# Numbers for which no interval is made, so that the lack of one needs no reason.
-WITHOUT_INTERVAL = (
-    Metric.THRESHOLD,
-    Metric.ESTIMATED_SENSITIVITY,
-    Metric.ESTIMATED_SPECIFICITY,
-    Metric.MS_ARM,
-    Metric.MS_READER,
-    Metric.MS_ARM_READER,
-    Metric.VAR_READER,
-    Metric.VAR_ARM_READER,
-    Metric.VAR_ERROR,
-    Metric.COV1,
-    Metric.COV2,
-    Metric.COV3,
-    Metric.F_STATISTIC,
-    Metric.DF_NUMERATOR,
-    Metric.DF_DENOMINATOR,
-    Metric.MEDIAN_SECONDS,
-    Metric.MEAN_TRUST,
-)
+# Numbers for which no interval is made, so that the lack of one needs no reason, and what they are.
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "thresholds": (Metric.THRESHOLD,),
+    "rates estimated by the Dawid–Skene model": (Metric.ESTIMATED_SENSITIVITY, Metric.ESTIMATED_SPECIFICITY),
+    "parts of an analysis of variance": (
+        *(Metric.MS_ARM, Metric.MS_READER, Metric.MS_ARM_READER, Metric.VAR_READER, Metric.VAR_ARM_READER),
+        *(Metric.VAR_ERROR, Metric.COV1, Metric.COV2, Metric.COV3),
+        *(Metric.F_STATISTIC, Metric.DF_NUMERATOR, Metric.DF_DENOMINATOR),
+    ),
+    "reading time and trust in one arm": (Metric.MEDIAN_SECONDS, Metric.MEAN_TRUST),
+}
 
 
-def _by_nature(n: int) -> str:
-    """How many numbers are of a kind that has no interval."""
-    if not n:
+def _by_nature(rows: pl.DataFrame) -> str:
+    """How many numbers are of a kind that has no interval, and of which kinds."""
+    found = set(rows["metric"])
+    kinds = [kind for kind, metrics in _KINDS.items() if found.intersection(metrics)]
+    if not kinds:
         return ""
-    kinds = "thresholds, parts of an analysis of variance, Dawid–Skene rates, times and trust of one arm"
-    return f"{count(n)} {'is' if n == 1 else 'are'} of a kind without a CI ({kinds}). "
+    return f"{count(rows.height)} {'is' if rows.height == 1 else 'are'} of a kind without a CI ({listed(kinds)}). "
 
 
 def _first(made: Table, what: str) -> list[Table | Folded]:
@@ -253,7 +244,31 @@ def _protocol(protocol: Any, depth: int = 0) -> str:
     return "\n".join(lines)
 
 
-def left_out(sections: list[Section]) -> str:
-    """The sections that are not shown, each with its reason, in one line."""
-    words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in sections if s.absent]
+# Sections about models, which are not asked for where only reads were evaluated.
+_OF_MODELS = frozenset(
+    (
+        "discrimination",
+        "operating",
+        "calibration",
+        "decision",
+        "comparison",
+        "h1",
+        "h2",
+        "policies",
+        "drop",
+        "site-alone",
+        "matrix",
+        "subgroups",
+        "heatmaps",
+        "training",
+    )
+)
+
+
+def left_out(evidence: ReportData, sections: list[Section]) -> str:
+    """The sections that are not shown, each with its reason, in one line; without a model those on models together."""
+    spared = _OF_MODELS if evidence.cast.reads_alone else frozenset()
+    told = [s for s in sections if s.absent and s.name not in spared]
+    words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in told]
+    words += ["sections on models (no model was evaluated)"] if spared else []
     return f"Not shown: {'; '.join(words)}." if words else ""
