@@ -54,9 +54,7 @@ def filled(evidence: ReportData, sections: Mapping[str, str]) -> tuple[Filled, .
     answers = {topic: _answer(evidence, topic, statements, sections) for topic in topics()}
     spared = ABOUT_MODEL - statements.keys() if without_model(evidence) else frozenset()
     return tuple(
-        Filled(g, i, NONE, text=f"Not applicable: {NO_MODEL}.")
-        if i.topic in spared
-        else _filled(g, i, answers[i.topic])
+        Filled(g, i, NONE, text=f"{NO_MODEL}.") if i.topic in spared else _filled(g, i, answers[i.topic])
         for g in guidelines()
         for i in g.items
     )

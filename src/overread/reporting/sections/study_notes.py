@@ -28,10 +28,11 @@ def not_computed(evidence: ReportData) -> Section:
     half = finite.filter(lacking & ~without)
     rest = finite.filter(~(lacking & ~without), pl.col("note") != "")
     reasons = "; the reasons follow" if missing.height or half.height else ""
+    plain = _by_nature(finite.filter(lacking & without))
     blocks: list[Any] = [
         Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
-            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_by_nature(finite.filter(lacking & without))}"
+            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {plain}"
             f"{_others(rest.height)}"
         )
     ]
