@@ -53,8 +53,8 @@ def test_the_sentence_for_a_paper_names_method_degrees_of_freedom_readers_and_pa
     assert for_paper(pair, "auc") == (
         "The mean AUC of the readers for nodule was 0.941 (95% CI 0.873 to 0.974) with cine and 0.897 (95% CI 0.800 "
         "to 0.950) with spin echo; difference, +0.044 (95% CI −0.0004 to +0.088; P = 0.052; Obuchowski–Rockette, "
-        "readers and cases random; 15.3 degrees of freedom by Hillis; 5 readers, 114 patients (45 with and 69 without the finding); "
-        "reference standard: the label surgery)."
+        "readers and cases random; 15.3 degrees of freedom by Hillis; 5 readers, 114 patients (45 with and 69 without "
+        "the finding); reference standard: the label surgery)."
     )
     assert "114 cases (45 with" in for_paper(pair, "auc", patients=False)
 
