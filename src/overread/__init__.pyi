@@ -25,6 +25,7 @@ from .protocol.planning import plan as plan
 from .protocol.prediction_stage import PredictionConfig as PredictionConfig
 from .protocol.prediction_stage import PredictionResult as PredictionResult
 from .protocol.prediction_stage import predict as predict
+from .protocol.reader_files import read_arrays as read_arrays
 from .protocol.report_stage import report as report
 from .protocol.study_run import demo as demo
 from .protocol.study_run import run as run

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from overread import cli, findings, runs
 from overread.cli import application
-from overread.cli.arguments import configuration
+from overread.cli.arguments import configuration, vocabulary
 from overread.cohort import CohortConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
@@ -142,10 +142,10 @@ def test_the_vocabulary_of_a_cohort_holds_and_a_file_cannot_contradict_it(tmp_pa
     cohort, file = tmp_path / "k", tmp_path / "c.toml"
     with runs.start(cohort, "cohort", config=CohortConfig(vocabulary=words)):
         pass
-    made = configuration(TrainingConfig, "training", None, ['findings=["goitre"]'], cohort=cohort)
+    made = configuration(TrainingConfig, "training", None, ['findings=["goitre"]'], words=vocabulary(None, cohort))
     assert made.vocabulary == words
     file.write_text(OWN + 'hernia_repair = { title = "Hernia repair", synonyms = ["Mesh"] }\n')
-    assert "hernia_repair" in configuration(CohortConfig, "cohort", file, None, cohort=cohort).vocabulary.names()
+    assert "hernia_repair" in vocabulary(file, cohort).names()
     for name, text in (("train", OWN.replace("Goitre", "Struma")), ("sample", '[findings]\nvocabulary = "chest"\n')):
         file.write_text(text)
         given = [name, str(cohort), "--out", str(tmp_path / "out"), "--config", str(file)]

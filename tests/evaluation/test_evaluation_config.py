@@ -57,3 +57,10 @@ def test_reference_as_one_or_several_sources():
 def test_a_finding_by_another_name_is_refused_with_its_own(word, hint):
     with pytest.raises(InputError, match=f"Did you mean '{hint}'"):
         EvaluationConfig(findings=(word,))
+
+
+def test_an_unknown_aggregation_over_sites_names_the_known_ones():
+    with pytest.raises(InputError) as caught:
+        EvaluationConfig(aggregation="stratifed")
+    assert "within-site mean, stratified, pooled" in str(caught.value)
+    assert "did you mean 'stratified'" in str(caught.value).lower() or "stratified" in caught.value.do

@@ -22,7 +22,8 @@ from overread.reporting.figures.drawing_style import (
     series_style,
 )
 from overread.reporting.figures.flow import stages
-from overread.reporting.figures.forest_plots import Line, Mark, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Mark, Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 
 TITLES = {f.name: f.title for f in findings.load().findings}

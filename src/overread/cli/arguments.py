@@ -95,7 +95,7 @@ def configuration(
     changes: Sequence[str] | None,
     given: Mapping[str, Any] | None = None,
     *,
-    cohort: Path | None = None,
+    words: Vocabulary | None = None,
 ) -> Any:
     """The configuration of a command, from its section of a file, `--set KEY=VALUE`, and its own options.
 
@@ -111,14 +111,14 @@ def configuration(
         values of `--set`, each in place of the file's; a dotted key is one of a section within (`recipe.size=96`)
     given
         values of the command's own options by their names; None = the option was not given
-    cohort
-        the folder of the cohort that the command reads, whose vocabulary holds where the file states none
+    words
+        the vocabulary; None = that of the file, see `vocabulary`
 
     Raises
     ------
     InputError
         a key that is unknown, of the wrong kind, or given both by `--set` and by an option of its own; a vocabulary
-        that is wrong or not that of the cohort
+        that is wrong
     """
     from overread.tables.records.configuration import field_values, parse_section, put_value
 
@@ -129,7 +129,7 @@ def configuration(
         raise InputError(f"--set {twice[0]}", "a value given once", "it is also given by an option of its own")
     for key, value in (changed | chosen).items():
         put_value(values, key, value)
-    return parse_section(kind, values, name, vocabulary=vocabulary(config, cohort))
+    return parse_section(kind, values, name, vocabulary=words or vocabulary(config))
 
 
 def vocabulary(config: Path | None, cohort: Path | None = None) -> Vocabulary:

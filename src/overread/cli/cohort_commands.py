@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from overread.cli.arguments import configuration, stated, verified
+from overread.cli.arguments import configuration, stated, verified, vocabulary
 from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import line, put, say, shown
 from overread.errors import InputError
@@ -114,7 +114,8 @@ def splits(
     from overread.cohort.site_folds import splits
 
     verified(verify, cohort)
-    made = splits(cohort, out, configuration(CohortConfig, "cohort", config, changes, cohort=cohort))
+    words = vocabulary(config, cohort)
+    made = splits(cohort, out, configuration(CohortConfig, "cohort", config, changes, words=words))
     for site, hashed in made.items():
         put(f"{site}: {hashed[:12]}")
     put(f"Splits, each to be used as the split_file of a cohort: {out.resolve()}")
@@ -136,7 +137,8 @@ def sample(
 
     verified(verify, cohort)
     given = {"size": size, "floor": floor, "label_source": label_source or None, "seed": seed}
-    made = sample(cohort, out, configuration(SampleConfig, "sample", config, changes, given, cohort=cohort))
+    words = vocabulary(config, cohort)
+    made = sample(cohort, out, configuration(SampleConfig, "sample", config, changes, given, words=words))
     for note in made.notes:
         put(note)
     put(f"Sample: {(out / 'images.parquet').resolve()}, hash {made.hash[:12]}")

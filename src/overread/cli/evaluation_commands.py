@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from overread.cli.arguments import configuration, pair, verified
+from overread.cli.arguments import configuration, pair, verified, vocabulary
 from overread.cli.options import Changes, Config, Out, Title, Verify, Workers, processes
 from overread.cli.terminal import line, put
 
@@ -31,8 +31,20 @@ def evaluate(
         list[Path] | None, typer.Option(metavar="FILE", help="The scores of a model, long or wide; may be repeated.")
     ] = None,
     reads: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[READER=]FILE",
+            help="The answers of readers, long, wide or boxes; a file of one reader is named as the reader; may be "
+            "repeated. Alone or with predictions.",
+        ),
+    ] = None,
+    made_by: Annotated[
         Path | None,
-        typer.Option(help="The answers of readers, long, or wide with one read per row; alone or with predictions."),
+        typer.Option(
+            "--made-by",
+            metavar="FILE",
+            help="The readers who made the label of a case (source, case_id, reader), which does not judge them.",
+        ),
     ] = None,
     sittings: Annotated[
         Path | None, typer.Option(help="Reading times and trust of the reads, one row per case that a reader read.")
@@ -41,8 +53,30 @@ def evaluate(
         list[Path] | None,
         typer.Option(metavar="FILE", help="Scores of tuning cases, from which thresholds are chosen; may be repeated."),
     ] = None,
+    thresholds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Given thresholds (model, finding, name, threshold): locked, so that all cases are tested; may be "
+            "repeated.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER", help="The folder of a model, with its thresholds and training sites; may be repeated."
+        ),
+    ] = None,
     finding: Annotated[
         list[str] | None, typer.Option(metavar="FINDING", help="A finding of the mean over findings; may be repeated.")
+    ] = None,
+    extra_findings: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TITLE[<PARENT]",
+            help="A finding of the study's own, by title, optionally with parents, or a TOML file of such findings; "
+            "may be repeated.",
+        ),
     ] = None,
     reference: Annotated[str, typer.Option(help="The label source that is the reference standard.")] = "",
     external: Annotated[
@@ -52,13 +86,13 @@ def evaluate(
         list[str] | None,
         typer.Option(metavar="COLUMN", help="A column of the images that defines subgroups; may be repeated."),
     ] = None,
-    baseline_arm: Annotated[
-        str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
-    ] = "",
     hypothesis: Annotated[
         list[str] | None,
         typer.Option(metavar="H1|H2", help="A hypothesis on which a verdict is given; may be repeated."),
     ] = None,
+    baseline_arm: Annotated[
+        str, typer.Option(metavar="ARM", help="The arm of reads that is subtracted from the others; unaided if there.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of resampling and of the random half for tuning.")] = None,
     title: Title = "Evaluation of predictions",
     config: Config = None,
@@ -67,21 +101,23 @@ def evaluate(
     verify: Verify = False,
 ) -> None:
     """Evaluate predictions of any model, reads of readers, or both, and write the report."""
+    from overread import findings
     from overread.evaluation import EvaluationConfig
     from overread.protocol import evaluate, remarks
 
-    truths = [label.partition("=")[2] or label for label in labels or ()]
-    verified(verify, out / "run.json", images, *truths, *(predictions or ()))
+    named = [file.partition("=")[2] or file for file in (*(labels or ()), *(reads or ()))]
+    verified(verify, out / "run.json", images, *named, *(predictions or ()), *(thresholds or ()), *(model or ()))
     given = {
         "finding": finding or None,
         "reference": reference or None,
         "external": external or None,
         "subgroup": subgroup or None,
-        "baseline_arm": baseline_arm or None,
         "hypothesis": hypothesis or None,
+        "baseline_arm": baseline_arm or None,
         "seed": seed,
     }
-    chosen = configuration(EvaluationConfig, "evaluation", config, changes, given)
+    words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
+    chosen = configuration(EvaluationConfig, "evaluation", config, changes, given, words=words)
     with line("evaluate") as progress:
         evaluate(
             images,
@@ -90,7 +126,10 @@ def evaluate(
             out=out,
             config=chosen,
             tune=tune or (),
-            reads=reads,
+            thresholds=thresholds or (),
+            models=model or (),
+            reads=reads or None,
+            made_by=made_by,
             sittings=sittings,
             title=title,
             workers=processes(workers),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from overread.cli.arguments import configuration, verified
+from overread.cli.arguments import configuration, verified, vocabulary
 from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import put, say, shown
 
@@ -38,7 +38,7 @@ def train(
 
     verified(verify, cohort)
     given = {"network": network or None, "epochs": epochs, "seed": seed}
-    chosen = configuration(TrainingConfig, "training", config, changes, given, cohort=cohort)
+    chosen = configuration(TrainingConfig, "training", config, changes, given, words=vocabulary(config, cohort))
     with shown() as show:
 
         def told(done: int, total: int, line: str) -> None:

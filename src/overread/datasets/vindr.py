@@ -12,6 +12,7 @@ import polars as pl
 
 from overread import tables
 from overread.datasets.fields import normalise, original_headers
+from overread.datasets.fields.vindr_classes import CLASSES
 from overread.datasets.source_files import source_tables
 from overread.errors import InputError, did_you_mean
 from overread.findings import Vocabulary
@@ -28,38 +29,6 @@ ABOUT = source_tables.About(
     marks=("annotations/annotations_train.csv*", "annotations/image_labels_train.csv*", "annotations_train.csv*"),
     images=18_000,
 )
-# Labels of the set -> findings; "" = not in the vocabulary.
-_WORDS = {
-    "Aortic enlargement": "",
-    "Atelectasis": "atelectasis",
-    "Calcification": "",
-    "Cardiomegaly": "cardiomegaly",
-    "Clavicle fracture": "fracture",
-    "Consolidation": "consolidation",
-    "Edema": "edema",
-    "Emphysema": "emphysema",
-    "Enlarged PA": "",
-    "ILD": "",
-    "Infiltration": "infiltration",
-    "Lung Opacity": "lung_opacity",
-    "Lung cavity": "",
-    "Lung cyst": "",
-    "Mediastinal shift": "",
-    "Nodule/Mass": "lung_lesion",
-    "Pleural effusion": "pleural_effusion",
-    "Pleural thickening": "pleural_thickening",
-    "Pneumothorax": "pneumothorax",
-    "Pulmonary fibrosis": "fibrosis",
-    "Rib fracture": "fracture",
-    "Other lesion": "",
-    "COPD": "",
-    "Lung tumor": "",
-    "Pneumonia": "pneumonia",
-    "Tuberculosis": "tuberculosis",
-    "Other disease": "",
-    "Other diseases": "",
-    "No finding": "no_finding",
-}
 # The classes of Kaggle's form: what a radiologist had to box there. Other findings were "Other lesion" or nothing.
 _KAGGLE = (
     "Aortic enlargement",
@@ -188,8 +157,10 @@ def _who(rows: pl.DataFrame, split: str) -> pl.DataFrame:
 
 
 def _check_words(words: list[str], path: Path) -> None:
-    if strange := [w for w in words if w not in _WORDS]:
-        raise InputError(path, "findings of VinDr-CXR", "others", examples=strange, do=did_you_mean(strange[0], _WORDS))
+    if strange := [w for w in words if w not in CLASSES]:
+        raise InputError(
+            path, "findings of VinDr-CXR", "others", examples=strange, do=did_you_mean(strange[0], CLASSES)
+        )
 
 
 def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -211,7 +182,7 @@ def _named(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
         "official_split",
         "class_name",
         *_BOX,
-        finding=pl.col("class_name").replace_strict(_WORDS),
+        finding=pl.col("class_name").replace_strict(CLASSES),
     )
 
 
@@ -226,14 +197,14 @@ def _of_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
     if invalid_cells.height:
         raise InputError(path, "0 or 1", f"{invalid_cells.height:,} others", examples=invalid_cells["said"].head(5))
     long = long.filter(pl.col("said").is_not_null())
-    return long.with_columns(finding=pl.col("word").replace_strict(_WORDS), yes=cell == "1")
+    return long.with_columns(finding=pl.col("word").replace_strict(CLASSES), yes=cell == "1")
 
 
 def _of_boxes(boxes: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Answers from boxes alone: a reader states every class; a class without box is absent."""
     if strange := sorted(set(boxes["class_name"]) - set(_KAGGLE)):
         raise InputError(path, f"Kaggle's classes {', '.join(_KAGGLE)}", "others", examples=strange)
-    local = sorted({_WORDS[w] for w in _KAGGLE if _WORDS[w]})
+    local = sorted({CLASSES[w] for w in _KAGGLE if CLASSES[w]})
     image_readers = boxes.select("image_id", "rad_id", "official_split").unique()
     findings_with_box = boxes.select("image_id", "rad_id", "finding").filter(pl.col("finding") != "").unique()
     all_classes = image_readers.join(pl.DataFrame({"finding": local}), how="cross")

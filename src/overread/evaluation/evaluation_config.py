@@ -17,6 +17,7 @@ from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
 CASE_SCORES = ("mean", "max")
+AGGREGATIONS = ("within-site mean", "stratified", "pooled")
 # Shares of rows that may lack their partner in another table: then counted, above it refused.
 ALLOWANCES: Mapping[str, float] = {"labels": 0.01, "reads": 0.01, "predictions": 0.01, "tune": 0.01, "scores": 0.0}
 # Numbers from where they mean something to where a slip of the pen is likelier than intent: 100,000 replicates give
@@ -29,6 +30,7 @@ _WHOLE = {
     "ece_bins": (1, 1000),
     "seed": (0, limits.SEED),
 }
+CROSS = " × "  # joins the names of two crossed columns, and their levels
 _LONGEST = 100  # operating points, thresholds, bands, subgroups
 _ROLES = ("pooled", "single", "matched")
 HYPOTHESES = ("H1", "H2")
@@ -65,6 +67,14 @@ class EvaluationConfig:
         Columns of the images table that define subgroups.
     subgroup_intersections : tuple of (str, str)
         Pairs of columns of `subgroups` whose combinations are also subgroups.
+    group_differences : tuple of (str, str, str)
+        Column, level and reference level of the groups whose signed difference (level minus reference level) and ratio
+        are estimated, such as ``("sex", "F", "M")``. The column is one of `subgroups`, a pair of
+        `subgroup_intersections` joined by " × ", or "site". () = every column of `subgroups` with exactly two levels,
+        the first level minus the second.
+    baseline_model : str
+        The model that the group differences of every other model are compared with; "" = all pairs of up to five
+        models, and with more models the comparison of each with the first.
     age_bands : tuple of float
         Lower limits of the age bands in years, ascending.
     minimum_present, minimum_absent : int
@@ -79,6 +89,10 @@ class EvaluationConfig:
         Number of bins of the calibration curve and of the expected calibration error.
     smallest_worthwhile_gain : float
         Smallest relevant gain in AUC in hypothesis H1.
+    aggregation : {"", "within-site mean", "stratified", "pooled"}
+        How the AUC of a population of several sites is computed: unweighted mean of the within-site AUCs, pairs of
+        cases of the same site with every pair counted once, or all pairs. "" = by design: within-site mean where
+        training sites are known or stated (model.json, roles, internal or external sites), otherwise stratified.
     external_sites, internal_sites : tuple of str
         Sites for raters whose training sites are not known from a model.json.
     roles : mapping
@@ -87,14 +101,16 @@ class EvaluationConfig:
         The hypotheses on which a verdict is given, the leading one first: H1 on pooled training (needs `roles`), H2 on
         the choice of reference standard (needs reads). With `roles`, H1 is asked.
     members : mapping of str to tuple of str
-        Models trained with different seeds, by ensemble.
+        Models trained with different seeds, by ensemble. If the ensemble has no predictions, its members are raters
+        like any other, and the mean and standard deviation over them are reported under its name.
     mapping : tuple of mapping
         The outputs that represent a finding of the readers, see `overread.evaluation.join.finding_mapping.Mapped`.
     references : tuple of str
         Reference standards for analyses of reads, compared side by side: label sources, and "majority" and
         "dawid-skene" of the reads; () = all that are available.
-    reader_made : tuple of str
-        Label sources to which the reads of the same readers contributed.
+    reader_made : tuple of str, or mapping of str to tuple of str
+        Label sources to which the reads of the same readers contributed: of all readers, or of the readers named for
+        each source. A source does not judge the reads of its named readers; the others are independent of it.
     uncertain_calls : {"absent", "present", "ignore"}
         How uncertain calls of readers are treated in the main analysis; the alternatives are reported beside it.
     baseline_arm : str
@@ -133,6 +149,8 @@ class EvaluationConfig:
     decision_thresholds: tuple[float, ...] = (0.05, 0.10, 0.20)
     subgroups: tuple[str, ...] = ("sex", "age_band", "view")
     subgroup_intersections: tuple[tuple[str, str], ...] = ()
+    group_differences: tuple[tuple[str, str, str], ...] = ()
+    baseline_model: str = ""
     age_bands: tuple[float, ...] = (18, 40, 60, 80)
     minimum_present: int = 20
     minimum_absent: int = 20
@@ -142,6 +160,7 @@ class EvaluationConfig:
     calibration_bins: int = 10
     ece_bins: int = 15
     smallest_worthwhile_gain: float = 0.01
+    aggregation: str = ""
     external_sites: tuple[str, ...] = ()
     internal_sites: tuple[str, ...] = ()
     roles: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
@@ -149,7 +168,7 @@ class EvaluationConfig:
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mapping: tuple[Mapping[str, Any], ...] = ()
     references: tuple[str, ...] = ()
-    reader_made: tuple[str, ...] = ()
+    reader_made: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     uncertain_calls: str = "absent"
     baseline_arm: str = ""
     margin: float = 0.0
@@ -159,7 +178,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
-        problems += _arm_problems(self)
+        problems += [*_arm_problems(self), *_difference_problems(self)]
         if problems:
             raise InputError.all(problems)
         self.mapped()
@@ -184,6 +203,16 @@ class EvaluationConfig:
     def matched(self) -> str:
         """The pooled model trained on as many images as the largest single institution; "" if none is named."""
         return str(self.roles.get("matched", ""))
+
+    @property
+    def makers(self) -> dict[str, tuple[str, ...]]:
+        """The label sources with the readers named as their makers."""
+        return dict(self.reader_made) if isinstance(self.reader_made, Mapping) else {}
+
+    @property
+    def made_by_all(self) -> tuple[str, ...]:
+        """The label sources to which all readers contributed."""
+        return () if isinstance(self.reader_made, Mapping) else self.reader_made
 
     def allowance(self, table: str) -> UnmatchedAllowance:
         """Return the share of rows of a table that may be unmatched.
@@ -240,9 +269,12 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
         ("uncertain", config.uncertain, UNCERTAIN),
         ("uncertain_calls", config.uncertain_calls, UNCERTAIN),
         ("case_score", config.case_score, CASE_SCORES),
+        ("aggregation", config.aggregation, ("", *AGGREGATIONS)),
     ):
         if value not in known:
-            problems.append(InputError(f"evaluation.{name}", "one of " + ", ".join(known), f"'{value}'"))
+            expected = "one of " + ", ".join(filter(None, known))
+            hint = did_you_mean(str(value), known)
+            problems.append(InputError(f"evaluation.{name}", expected, f"'{value}'", do=hint))
     for word in config.hypotheses:
         if word not in HYPOTHESES:
             problems.append(InputError("evaluation.hypotheses", "one of " + ", ".join(HYPOTHESES), f"'{word}'"))
@@ -258,10 +290,13 @@ def _word_problems(config: EvaluationConfig) -> list[InputError]:
         ("findings", config.findings),
         ("hypotheses", config.hypotheses),
         ("references", config.references),
-        ("reader_made", config.reader_made),
+        ("reader_made", tuple(config.reader_made)),
+        *((f"reader_made.{source}", readers) for source, readers in config.makers.items()),
     ):
         if len(set(words)) < len(words):
             problems.append(InputError(f"evaluation.{name}", "each name once", "a repeat", examples=words))
+    for source in (s for s, readers in config.makers.items() if not readers):
+        problems.append(InputError(f"evaluation.reader_made.{source}", "readers", "none"))
     return problems
 
 
@@ -274,7 +309,14 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
             problems.append(InputError(f"evaluation.{name}", "a number between 0 and 1", limits.shown(share)))
     for name, (least, most) in _WHOLE.items():
         problems += limits.outside(f"evaluation.{name}", getattr(config, name), least, most, whole=True)
-    for name in ("specificities", "sensitivities", "decision_thresholds", "age_bands", "subgroups"):
+    for name in (
+        "specificities",
+        "sensitivities",
+        "decision_thresholds",
+        "age_bands",
+        "subgroups",
+        "group_differences",
+    ):
         if (count := len(getattr(config, name))) > _LONGEST:
             problems.append(InputError(f"evaluation.{name}", f"at most {_LONGEST}", f"{count:,}"))
     gain = config.smallest_worthwhile_gain
@@ -298,6 +340,24 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
             )
     if list(config.age_bands) != sorted(set(config.age_bands)):
         problems.append(InputError("evaluation.age_bands", "ages in ascending order", limits.shown(config.age_bands)))
+    return problems
+
+
+def _difference_problems(config: EvaluationConfig) -> list[InputError]:
+    """Check the columns of the named groups, and that every pair has two different levels and is given once."""
+    problems, where = [], "evaluation.group_differences"
+    crossed = [CROSS.join(pair) for pair in config.subgroup_intersections]
+    known = list(dict.fromkeys((*config.subgroups, *crossed, "site")))
+    for column, level, reference in config.group_differences:
+        if column not in known:
+            expected = "columns of evaluation.subgroups, crossed columns, or site"
+            problems.append(InputError(where, expected, f"'{column}'", do=did_you_mean(column, known)))
+        if level == reference:
+            problems.append(InputError(where, "two different levels", f"'{level}' of {column} twice"))
+    pairs = [(column, frozenset(levels)) for column, *levels in config.group_differences]
+    if len(set(pairs)) < len(pairs):
+        repeats = [" ".join(g) for g, p in zip(config.group_differences, pairs, strict=True) if pairs.count(p) > 1]
+        problems.append(InputError(where, "each pair of levels once", "a repeat", examples=repeats))
     return problems
 
 

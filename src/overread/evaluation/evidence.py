@@ -13,32 +13,52 @@ import polars as pl
 from overread import codes, tables, threads
 from overread.errors import InputError
 from overread.evaluation.arms.arm_sittings import first_sittings
-from overread.evaluation.context.analysis_context import AnalysisContext, site_areas
+from overread.evaluation.context.analysis_context import AnalysisContext, with_areas
 from overread.evaluation.context.estimate_rows import Row, estimates_frame, means_of_one
-from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, site_replicates
+from overread.evaluation.context.finding_means import macro_discrimination, macro_operating, with_replicates
 from overread.evaluation.context.patient_draws import draws
 from overread.evaluation.context.reader_context import ReaderContext, build_reader_context
-from overread.evaluation.context.score_matrix import Bools, ScoreMatrix, build_scores
-from overread.evaluation.context.site_populations import Population, populations, trained_at
-from overread.evaluation.context.thresholds import Frozen, from_half, from_model, from_tune, half_of_patients
+from overread.evaluation.context.score_matrix import build_scores
+from overread.evaluation.context.site_populations import (
+    STRATIFIED,
+    WITHIN_SITE_MEAN,
+    aggregation_over_sites,
+    populations,
+    trained_at,
+)
+from overread.evaluation.context.threshold_tables import check_thresholds
+from overread.evaluation.context.thresholds import (
+    Given,
+    ThresholdSources,
+    frozen_points,
+    given_thresholds,
+    half_of_patients,
+    needs_fitting,
+    origin_sentences,
+)
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
+from overread.evaluation.join.counted_reads import with_makers, without_practice
 from overread.evaluation.join.joined_scores import joined_table
+from overread.evaluation.join.label_states import decided_pairs
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
 from overread.evaluation.join.unmatched import matched
 from overread.evaluation.models.calibration_errors import calibration_rows
 from overread.evaluation.models.decision_curves import decisions
-from overread.evaluation.models.external_validation import drop, matrix, seeds, site_alone
+from overread.evaluation.models.external_validation import drop, matrix, site_alone
 from overread.evaluation.models.label_sensitivity import policies
 from overread.evaluation.models.model_pairs import comparison
 from overread.evaluation.models.roc_rates import fixed_rates
+from overread.evaluation.models.seed_variation import seeds
+from overread.evaluation.models.site_pairs import pairs_across_sites
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
 from overread.evaluation.readers.reader_analyses import analyse_reads
-from overread.evaluation.subgroups.group_aucs import subgroup_rows
+from overread.evaluation.subgroups.case_groups import check_groups, single_levels
+from overread.evaluation.subgroups.group_analyses import subgroup_rows
 from overread.stats.random_numbers import Random, generator
 
 
@@ -91,6 +111,7 @@ _PLAIN: dict[Callable[[AnalysisContext], list[Row]], float] = {
     macro_discrimination: 0.1,
     operating: 2.0,
     macro_operating: 2.0,
+    pairs_across_sites: 0.1,
     comparison: 2.0,
     subgroup_rows: 30.0,
     drop: 0.1,
@@ -114,8 +135,10 @@ def evaluate(
     rng: Random,
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
+    made_by: pl.DataFrame | None = None,
     sittings: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
+    thresholds: pl.DataFrame | None = None,
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
     progress: Progress | None = None,
@@ -136,10 +159,16 @@ def evaluate(
         Without it they are fitted on images of split "tune" in `predictions`, or else on half of the patients.
     reads : DataFrame, optional
         Answers of readers. They do not change the analyses of models.
+    made_by : DataFrame, optional
+        The readers who contributed to the label of a case (source, case_id, reader, optionally finding). A label source
+        does not judge the reads of those who made it.
     sittings : DataFrame, optional
         Reading times and trust of the reads, one row per case that a reader read.
     models : mapping of str to mapping, optional
         The content of model.json by rater.
+    thresholds : DataFrame, optional
+        The table `thresholds`: operating points that are given. Nothing is fitted for these models and findings, and
+        all cases are tested; they stand in place of those of `models`.
     protocol_hash : str
         Hash of the protocol under which the evaluation is done.
     notes : sequence of Note
@@ -166,11 +195,12 @@ def evaluate(
     with threads.computing(), reporting(progress):
         stages = advancing(_STAGES, list(_STAGES.values()))
         next(stages)
-        given = {"tune": tune, "reads": reads, "sittings": sittings}
+        given = {"tune": tune, "reads": reads, "made_by": made_by, "sittings": sittings}
         inputs = _checked(images, labels, predictions, config, notes=notes, **given)
+        locked = _given(thresholds, inputs, config)
         joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
-        context, reading = _contexts(inputs, joined, config, models or {}, rng)
+        context, reading = _contexts(inputs, joined, config, (models or {}, locked), rng)
         next(stages)
         rows: list[Row] = []
         curves: list[Row] = []
@@ -222,6 +252,7 @@ def _checked(
     *,
     tune: pl.DataFrame | None,
     reads: pl.DataFrame | None,
+    made_by: pl.DataFrame | None,
     sittings: pl.DataFrame | None,
     notes: Sequence[tables.Note],
 ) -> _Tables:
@@ -248,6 +279,10 @@ def _checked(
     if sittings is not None and answers is None:
         raise InputError("sittings", "reads beside sittings", "no reads", do="Give the reads: --reads.")
     sat = None if sittings is None else tables.check(sittings, "sittings", where="sittings", notes=found)
+    if answers is not None:
+        makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
+        answers = with_makers(answers, checked_labels, config, makers, dropped)
+        answers = answers if sat is None else tables.Checked(without_practice(answers, sat, dropped))
     return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
 
 
@@ -260,34 +295,63 @@ def check_complete(labels: object, predictions: object, reads: object) -> None:
         raise InputError("evaluate", "labels beside predictions", "none", do=do)
 
 
+def _given(thresholds: pl.DataFrame | None, inputs: _Tables, config: EvaluationConfig) -> Given:
+    """Return the given thresholds, checked against the predictions."""
+    if thresholds is None:
+        return {}
+    table = tables.check(thresholds, "thresholds", where="thresholds", vocabulary=config.vocabulary)
+    scores = inputs.predictions
+    check_thresholds(table, scores, frozenset() if scores is None else decided_pairs(scores, "model"))
+    return given_thresholds(table)
+
+
 def _contexts(
     inputs: _Tables,
     joined: Join,
     config: EvaluationConfig,
-    models: Mapping[str, Mapping[str, Any]],
+    recorded: tuple[Mapping[str, Mapping[str, Any]], Given],
     rng: np.random.Generator,
 ) -> tuple[AnalysisContext, ReaderContext | None]:
-    """Return the inputs of the analyses of scores and of reads; the second is None without reads."""
+    """Return the inputs of the analyses of scores and of reads; the second is None without reads.
+
+    `recorded` holds the records of models and the given thresholds.
+    """
+    models, given = recorded
     scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
+    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
+    way = aggregation_over_sites(raters, config, models)
+    scores = replace(scores, across_sites=way != STRATIFIED)
     half_rng, draw_rng = rng.spawn(2)
-    wanting = [r for r in scores.raters if not models.get(r, {}).get("operating_points")]
+    wanting = [r for r in scores.raters if needs_fitting(scores, r, models, given)]
     source = inputs.predictions if inputs.tune is None else inputs.tune
     tuned = None if source is None else _tuning(inputs.images, inputs.labels, source, config, wanting)
     half = half_of_patients(scores, rng=half_rng)
     tuning = None if tuned is None else build_scores(tuned)
-    raters = tuple(r for r in scores.raters if r not in config.member_names())
+    members = tuple(m for m in config.member_names() if m in scores.raters)
+    check_groups(scores, raters, config)
     where = populations(raters, scores.site.levels, config, models)
-    frozen = {r: _frozen(scores, r, where[r], models.get(r, {}), tuning, half, config) for r in raters}
-    drawn = draws(scores, rng=draw_rng, replicates=config.replicates)
-    areas = site_areas(scores, raters)
-    replicates = site_replicates(scores, drawn, areas, raters, config)
-    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, areas, replicates)
+    if tuning is not None and not set(raters) & set(tuning.raters):
+        tuned = None  # only members of ensembles have scores of tuning cases
+    sources = ThresholdSources(given, models, None if tuned is None else tuning, half)
+    frozen = {r: frozen_points(scores, r, where[r], sources, config) for r in raters}
+    drawn = draws(scores, rng=draw_rng, replicates=config.replicates, within_sites=way == WITHIN_SITE_MEAN)
+    own = populations(members, scores.site.levels, config, models)
+    fitting = {m: tuning if tuning is not None and m in tuning.raters else None for m in members}
+    seeds_frozen = {m: frozen_points(scores, m, own[m], replace(sources, tuned=fitting[m]), config) for m in members}
+    context = AnalysisContext(scores, config, raters, where, models, drawn, frozen, {}, {}, seeds_frozen)
+    context = with_replicates(with_areas(context))
     reading = build_reader_context(joined, context, tuned, half, rng.spawn(1)[0])
-    if reading is not None and inputs.sittings is not None:
-        dropped: list[Dropped] = []
-        reading = replace(reading, sittings=first_sittings(inputs.sittings, reading.joined.cases, dropped))
-        inputs.lost.extend(dropped)
-    return context, reading
+    return context, _with_sittings(reading, inputs)
+
+
+def _with_sittings(reading: ReaderContext | None, inputs: _Tables) -> ReaderContext | None:
+    """Give the analyses of reads the first sittings of the read cases; the others are counted."""
+    if reading is None or inputs.sittings is None:
+        return reading
+    dropped: list[Dropped] = []
+    sat = first_sittings(inputs.sittings, reading.joined.cases, dropped)
+    inputs.lost.extend(dropped)
+    return replace(reading, sittings=sat)
 
 
 def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:
@@ -419,28 +483,10 @@ def _tuning(
     """Join the tuning cases of the raters without thresholds of their own; None if there are no such cases."""
     key = "image_id" if "image_id" in predictions.columns else "case_id"
     cases = images.filter(pl.col("split").fill_null("").cast(pl.String) == "tune")
-    raters = [r for r in wanting if r not in config.member_names()]
-    mine = predictions.filter(pl.col("model").is_in(raters)).join(cases.select(key).unique(), on=key, how="semi")
+    mine = predictions.filter(pl.col("model").is_in(wanting)).join(cases.select(key).unique(), on=key, how="semi")
     if mine.is_empty():
         return None
     return join_tables(images, labels, tables.Checked(mine), config, split="tune")
-
-
-def _frozen(
-    ground: ScoreMatrix,
-    rater: str,
-    where: tuple[Population, ...],
-    model: Mapping[str, Any],
-    tuned: ScoreMatrix | None,
-    half: Bools,
-    config: EvaluationConfig,
-) -> Frozen:
-    """Return the thresholds of a rater: its own, those of tuning cases, or those of half of the patients."""
-    if model.get("operating_points"):
-        return from_model(model, ground)
-    if tuned is not None:
-        return from_tune(tuned, rater, ground, config)
-    return from_half(ground, rater, where, half, config)
 
 
 def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
@@ -450,6 +496,7 @@ def _account(joined: Join, context: AnalysisContext) -> pl.DataFrame:
         none = int((column.codes < 0).sum())
         if none:
             dropped.append(Dropped("cases", codes.note("group_missing", column=name), none))
+    dropped += single_levels(context)
     read = [joined.reads.account] if joined.reads is not None else []
     return pl.concat([joined.account, *read, account_frame("subgroups", dropped)])
 
@@ -460,7 +507,7 @@ def _notes(context: AnalysisContext) -> tuple[str, ...]:
     if not context.raters:
         return ()
     sentences = [f"Truth: label source {panel.reference}; {panel.policy.replace(';', ', ').replace('=', ': ')}."]
-    sentences += [f"Thresholds of {r}: {f.words}." for r, f in context.frozen.items()]
+    sentences += [text for r, f in context.frozen.items() for text in origin_sentences(panel, r, f)]
     within = ", within sites" if context.drawn.within_site else ""
     within += ", within sampling strata" if context.drawn.within_stratum else ""
     sentences.append(

@@ -1,3 +1,4 @@
+from .extra_findings import with_extra_findings as with_extra_findings
 from .vocabularies import Finding as Finding
 from .vocabularies import Vocabulary as Vocabulary
 from .vocabulary_files import load as load

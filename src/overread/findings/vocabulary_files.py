@@ -23,6 +23,7 @@ _KEYS = ("title", "code", "parents", "synonyms")
 _SECTION = ("vocabulary", "extra")
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f\\ud800-\\udfff]")
 _LONGEST = 200  # characters of a title, code or synonym, which stand in headings and tables
+_EXTENDED = ", extended"  # behind the name of a vocabulary to which findings were added
 _MOST = 2000  # findings: each is an analysis of its own
 
 
@@ -86,17 +87,54 @@ def stated(section: Mapping[str, Any], where: object, *, folder: Path | str = ""
         raise InputError.all(problems)
     is_path = named.endswith(".toml") or "/" in named or os.sep in named
     base = load(Path(folder) / named if is_path else named)
-    extra = _entries(section.get("extra", {}), f"{where}, extra")
+    return extended(base, section.get("extra", {}), f"{where}, extra")
+
+
+def extended(base: Vocabulary, entries: Mapping[str, Any], where: object) -> Vocabulary:
+    """A vocabulary with further findings behind its own; without entries the vocabulary itself.
+
+    Parameters
+    ----------
+    base : Vocabulary
+        The vocabulary that is extended.
+    entries : mapping
+        Findings by name, each with title, and optionally code, parents and synonyms, as in a TOML file.
+    where : object
+        The file and section, for messages.
+
+    Raises
+    ------
+    InputError
+        A finding that the vocabulary has, or whatever is wrong with an entry.
+    """
+    extra = _entries(entries, where)
     if not extra:
         return base
+    problems = []
     for name in sorted({f.name for f in extra} & set(base.names())):
         expected = f"names that the vocabulary '{base.name}' does not have"
-        problems.append(
-            InputError(f"{where}, extra", expected, f"'{name}'", do="Leave it out, or choose another name.")
-        )
+        problems.append(InputError(where, expected, f"'{name}'", do="Leave it out, or choose another name."))
     if problems:
         raise InputError.all(problems)
-    return _checked(f"{base.name}, extended", [*base.findings, *extra], f"{where}, extra")
+    name = base.name.removesuffix(_EXTENDED) + _EXTENDED
+    return _checked(name, [*base.findings, *extra], where)
+
+
+def entries_of_file(path: Path) -> dict[str, Any]:
+    """The findings that a TOML file states: its section [findings.extra], or every table of the file.
+
+    Raises
+    ------
+    InputError
+        No file, or one that is not TOML.
+    """
+    table = _table(_text(path), path)
+    section = table.get("findings")
+    if isinstance(section, Mapping) and "title" not in section:
+        table = section.get("extra", {})
+    if not table:
+        raise InputError(path, "findings by name, each with its title, or a section [findings.extra]", "none")
+    return dict(table)
 
 
 def record_of(vocabulary: Vocabulary, *, full: bool = False) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from .planning import plan as plan
 from .prediction_stage import PredictionConfig as PredictionConfig
 from .prediction_stage import PredictionResult as PredictionResult
 from .prediction_stage import predict as predict
+from .reader_files import ReaderArrays as ReaderArrays
+from .reader_files import read_arrays as read_arrays
 from .report_stage import report as report
 from .schema import Protocol as Protocol
 from .schema import load as load

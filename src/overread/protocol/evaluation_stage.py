@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,28 @@ import polars as pl
 from overread import evaluation, ledger, runs, tables
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig
+from overread.evaluation.context.threshold_tables import thresholds as read_thresholds
 from overread.evaluation.evaluation_text import as_html, as_text
 from overread.evaluation.evidence import check_complete
-from overread.evaluation.join import layouts
+from overread.evaluation.join import layouts, read_layouts
+from overread.evaluation.join.counted_reads import read_makers
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
     account_of_files,
     check_sites,
+    configured,
     description,
+    model_records,
     stacked_labels,
     stacked_predictions,
+    stacked_thresholds,
     without_used,
 )
+from overread.protocol.reader_files import stacked_reads
 from overread.reporting.figures.figure_pool import drawing_pool
 from overread.reporting.report_folder import check_report_folder
 from overread.stats.random_numbers import Random, generator
 from overread.tables.frames import NamedFrame, Table, input_of, inputs_of
-from overread.tables.records.configuration import with_settings
 from overread.tables.storage.names import below
 
 Progress = Callable[[int, int], None]
@@ -49,9 +54,13 @@ class Inputs:
     predictions: pl.DataFrame | None
     tune: pl.DataFrame | None
     reads: pl.DataFrame | None
+    made_by: pl.DataFrame | None
     sittings: pl.DataFrame | None
     understood: Sequence[tuple[Any, layouts.Read]]
     sources: Mapping[str, Path | NamedFrame]
+    thresholds: pl.DataFrame | None = None
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the records of model folders, by name
+    folders: Sequence[Path] = ()  # the model folders
 
     def files(self) -> dict[str, Path]:
         """Return the tables that are files, by name."""
@@ -71,6 +80,9 @@ class Inputs:
             "rng": np.random.default_rng(config.seed),
             "tune": self.tune,
             "reads": self.reads,
+            "thresholds": self.thresholds,
+            "models": self.models,
+            "made_by": self.made_by,
             "sittings": self.sittings,
             "notes": [note for _, read in self.understood for note in read.notes],
         }
@@ -155,7 +167,9 @@ class EvaluationResult:
         with _claimed(Path(folder), workers) as pool:
             with _record(self.inputs, self.config, Path(folder)) as keep:
                 keep(self.evidence)
-            return report_stage.write_report(Path(folder), Path(folder) / "report", title=title, pool=pool)
+            return report_stage.write_report(
+                Path(folder), Path(folder) / "report", title=title, models=self.inputs.folders, pool=pool
+            )
 
     def __repr__(self) -> str:
         return as_text(self.evidence, self.config)
@@ -170,9 +184,13 @@ def evaluate(
     predictions: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     *,
     out: Path | str | None = None,
-    reads: Table | None = None,
+    reads: Table | Sequence[Table] | Mapping[str, Table] | None = None,
+    made_by: Table | None = None,
     sittings: Table | None = None,
     tune: Table | Sequence[Table] | Mapping[str, Table] = (),
+    thresholds: Table | Sequence[Table] | Mapping[str, Table] = (),
+    models: Path | str | Sequence[Path | str] = (),
+    extra_findings: str | Path | Sequence[str | Path] = (),
     config: EvaluationConfig | None = None,
     rng: Random | None = None,
     title: str = _TITLE,
@@ -193,13 +211,29 @@ def evaluate(
     out : path, optional
         The folder for evidence, ledger and report. Every evaluation adds an entry to the ledger in it. Without `out`
         nothing is written.
-    reads : path or frame, optional
-        The answers of readers, in long or wide layout, alone or for comparison with the models.
+    reads : path or frame, or several, optional
+        The answers of readers, alone or for comparison with the models: in long or wide layout, or boxes. Several
+        tables are a list, a mapping from name to table, or "NAME=FILE". A table without a column of readers is that of
+        one reader, by this name or the name of its file; in a table with readers and without arms the name is the arm.
+    made_by : path or frame, optional
+        The readers who contributed to the label of a case: source, case_id, reader and optionally finding. A label
+        source does not judge the reads of those who made it. Where readers made all labels of a source, the setting
+        `reader_made` names them instead.
     sittings : path or frame, optional
         Reading times and trust, one row per case that a reader read: reader, case_id, arm, round, seconds, trust, role.
     tune : as predictions
         Predictions of tuning cases that are in `images` and `labels`. Without them and without a split "tune",
         thresholds and recalibration are fitted on half of the patients and tested on the other half.
+    thresholds : as predictions
+        Given operating points: model, finding, name and threshold, or a row per model and a column per finding. Nothing
+        is fitted for these models and findings, and all cases are tested.
+    models : path or sequence of paths
+        Model folders. The operating points, the recalibration and the training sites of their model.json are used for
+        the predictions of the model of that name.
+    extra_findings : text, path, or sequence of them
+        Findings of the study's own behind those of the vocabulary: a title ("Aortic enlargement"), a title and its
+        parents ("Aortic enlargement < enlarged_cardiomediastinum"), or a TOML file, see
+        `overread.findings.with_extra_findings`.
     config : EvaluationConfig, optional
         The settings that affect numbers.
     rng : int or numpy.random.Generator, optional
@@ -237,18 +271,25 @@ def evaluate(
         result = ov.evaluate("images.csv", "labels.csv", ["acme.csv"])
         result.report("evidence")
     """
-    chosen = _settings(config, settings, rng)
+    chosen = _settings(config, settings, rng, extra_findings)
+    further: dict[str, Any] = {
+        "tune": tune,
+        "reads": reads,
+        "made_by": made_by,
+        "sittings": sittings,
+        "locked": (thresholds, models),
+    }
     if out is None:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, sittings=sittings)
+        given = _read(images, labels, predictions, chosen, **further)
         evidence = evaluation.evaluate(**given.arguments(chosen), progress=progress)
         return EvaluationResult(given.completed(evidence), chosen, given)
     out, told = Path(out), progress or (lambda done, total: None)
     with _claimed(out, workers) as pool:
-        given = _read(images, labels, predictions, chosen, tune=tune, reads=reads, sittings=sittings)
+        given = _read(images, labels, predictions, chosen, **further)
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
             evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
-        report_stage.write_report(out, out / "report", title=title, pool=pool)
+        report_stage.write_report(out, out / "report", title=title, models=given.folders, pool=pool)
         told(100, 100)
     return EvaluationResult(evidence, chosen, given, out)
 
@@ -258,9 +299,14 @@ def _first_part(progress: Progress, done: int, total: int) -> None:
     progress(round(_EVALUATION * done / total), 100)
 
 
-def _settings(config: EvaluationConfig | None, settings: Mapping[str, Any], rng: Random | None) -> EvaluationConfig:
+def _settings(
+    config: EvaluationConfig | None,
+    settings: Mapping[str, Any],
+    rng: Random | None,
+    extra_findings: str | Path | Sequence[str | Path],
+) -> EvaluationConfig:
     """Apply keyword settings; a generator is replaced by a seed drawn from it, so that the record is complete."""
-    chosen: EvaluationConfig = with_settings(config or EvaluationConfig(), settings, "evaluate")
+    chosen = configured(config, settings, extra_findings, "evaluate")
     if rng is not None and "seed" in settings:
         raise InputError("evaluate", "rng or seed", "both", do="They state the same: leave one of them out.")
     if isinstance(rng, np.random.Generator):
@@ -288,18 +334,22 @@ def _read(
     config: EvaluationConfig,
     *,
     tune: Any,
-    reads: Table | None,
+    reads: Any,
+    made_by: Table | None,
     sittings: Table | None,
+    locked: tuple[Any, Any],
 ) -> Inputs:
-    """Read the tables of an evaluation; messages name the file."""
+    """Read the tables of an evaluation; messages name the file. `locked` holds given thresholds and model folders."""
     check_complete(labels, predictions, reads)
     image_files = [] if images is None else [input_of(images, "images")]
     named = [] if labels is None else inputs_of(labels, "labels", source=True)
     given = [] if predictions is None else inputs_of(predictions, "predictions")
-    tuning = inputs_of(tune, "tune")
-    answer_files = [] if reads is None else [input_of(reads, "reads")]
+    tuning, points = inputs_of(tune, "tune"), inputs_of(locked[0], "thresholds")
+    answering = [] if reads is None else inputs_of(reads, "reads", source=True)
+    maker_files = [] if made_by is None else [input_of(made_by, "made_by")]
     sitting_files = [] if sittings is None else [input_of(sittings, "sittings")]
-    for file in (*image_files, *(f for _, f in (*named, *given, *tuning)), *answer_files, *sitting_files):
+    several = [f for _, f in (*named, *given, *tuning, *points, *answering)]
+    for file in (*image_files, *several, *maker_files, *sitting_files):
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
@@ -308,23 +358,33 @@ def _read(
         check_sites(read.frame, config, file)
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
-    answers = [(f, layouts.reads(f, **words)) for f in answer_files]
-    sat = [(f, layouts.sittings(f)) for f in sitting_files]
+    answers = [(f, read_layouts.reads(f, name=name, **words)) for name, f in answering]
+    sat = [(f, read_layouts.sittings(f)) for f in sitting_files]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
-    sources |= {"reads": answer_files[0]} if answer_files else {}
+    sources |= {f"reads {i}" if i > 1 else "reads": f for i, (_, f) in enumerate(answering, 1)}
+    sources |= {f"thresholds {f.name}": f for _, f in points}
+    operating = [(f, read_thresholds(f, model=name, **words)) for name, f in points]
+    folders = [Path(m) for m in ([locked[1]] if isinstance(locked[1], str | os.PathLike) else locked[1])]
+    records = model_records(folders, [r.frame for _, r in scores], [r.frame for _, r in cases])
+    sources |= {f"model {name}": folder / "model.json" for name, folder in zip(records, folders, strict=True)}
+    sources |= {"made_by": maker_files[0]} if maker_files else {}
     sources |= {"sittings": sitting_files[0]} if sitting_files else {}
     return Inputs(
         cases[0][1].frame if cases else None,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
-        answers[0][1].frame if answers else None,
+        stacked_reads(answers, config.vocabulary) if answers else None,
+        read_makers(maker_files[0], notes=[]) if maker_files else None,
         sat[0][1].frame if sat else None,
-        without_used([*cases, *truths, *scores, *tuned, *answers, *sat]),
+        without_used([*cases, *truths, *scores, *tuned, *operating, *answers, *sat]),
         sources | {f"tune {f.name}": f for _, f in tuning},
+        stacked_thresholds(operating, config.vocabulary) if operating else None,
+        records,
+        folders,
     )
 
 

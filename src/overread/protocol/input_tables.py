@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from overread import codes, ledger, runs, tables
+from overread import codes, findings, ledger, runs, tables
 from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
 from overread.evaluation.join import layouts
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame
 from overread.findings import Vocabulary
+from overread.tables.records.configuration import with_settings
+from overread.tables.records.kinds import ModelRecord
 from overread.tables.table_notes import sentences
+
+_LOUD = ("findings_not_stated", "classes_not_stated")  # come first: findings that nobody asked to leave out
+
+
+def configured(
+    config: EvaluationConfig | None,
+    settings: Mapping[str, Any],
+    extra_findings: str | Path | Sequence[str | Path],
+    where: str,
+) -> EvaluationConfig:
+    """The configuration with fields replaced by keyword, and a vocabulary with the findings of the study's own."""
+    config = config or EvaluationConfig()
+    if extra_findings:
+        words = findings.with_extra_findings(settings.get("vocabulary", config.vocabulary), extra_findings)
+        settings = {**settings, "vocabulary": words}
+    chosen: EvaluationConfig = with_settings(config, settings, where)
+    return chosen
 
 
 def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: object) -> None:
@@ -65,6 +84,59 @@ def stacked_predictions(read: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFram
     return whole
 
 
+def stacked_thresholds(read: Sequence[tuple[Any, layouts.Read]], vocabulary: Vocabulary) -> pl.DataFrame:
+    """The thresholds of all files; two for one model, finding and name are refused."""
+    whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
+    where = f"thresholds {', '.join(str(f) for f, _ in read)}"
+    return tables.check(whole, "thresholds", where=where, vocabulary=vocabulary)
+
+
+def model_records(
+    folders: Sequence[Path], predictions: Sequence[pl.DataFrame], images: Sequence[pl.DataFrame]
+) -> dict[str, Any]:
+    """The records (model.json) of model folders by the name of the model, in their order.
+
+    Raises
+    ------
+    InputError
+        All problems at once: a record without a name, two models of one name, a model without predictions, and test
+        patients on whom the model was trained.
+    """
+    scored = sorted({str(m) for frame in predictions for m in frame["model"].unique()})
+    records: dict[str, Any] = {}
+    problems = []
+    for folder in folders:
+        record = runs.read_sealed(folder / "model.json", ModelRecord)
+        name = str(record.get("name") or "")
+        if not name:
+            problems.append(InputError(folder / "model.json", "a key 'name'", f"keys {', '.join(record) or '(none)'}"))
+        elif name in records:
+            problems.append(InputError("model", "models of different names", f"two of the name '{name}'"))
+        elif name not in scored:
+            hint = did_you_mean(name, scored) or "The column 'model', or the name of a wide file, names the model."
+            found = f"predictions by {', '.join(scored) or 'no model'}"
+            problems.append(InputError(folder, f"predictions by '{name}'", found, do=hint))
+        problems += _trained_on(folder, images)
+        records[name or str(folder)] = record
+    if problems:
+        raise InputError.all(problems)
+    return records
+
+
+def _trained_on(folder: Path, images: Sequence[pl.DataFrame]) -> list[InputError]:
+    """Refuse test patients whom a model was trained on."""
+    listed = folder / "train_patients.txt"
+    if not listed.is_file():
+        return []
+    trained = set(listed.read_text(encoding="utf-8").splitlines())
+    test = pl.col("split").cast(pl.String).fill_null("").is_in(["test", ""])
+    shared = sorted({str(p) for frame in images for p in frame.filter(test)["patient_id"]} & trained)
+    if not shared:
+        return []
+    found = f"{len(shared):,} patients of its training data among the test patients"
+    return [InputError(folder, "test patients whom the model was not trained on", found, examples=shared)]
+
+
 def _by_file(frame: pl.DataFrame, file: Any) -> bool:
     """Whether all scores are of a model of the file's name."""
     return frame["model"].unique().to_list() == [file.name.split(".")[0]]
@@ -72,32 +144,49 @@ def _by_file(frame: pl.DataFrame, file: Any) -> bool:
 
 def description(read: layouts.Read) -> dict[str, Any]:
     """How a file was understood, for run.json."""
-    return {"text": list(read.dialect), "columns": dict(read.columns), "columns not used": list(read.unused)}
+    like = {"columns that look like findings": list(read.findings_like)} if read.findings_like else {}
+    return {"text": list(read.dialect), "columns": dict(read.columns), "columns not used": list(read.unused)} | like
 
 
 def without_used(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[Any, layouts.Read]]:
-    """The tables, each column of a file that none of them uses listed once: one file may be several tables."""
+    """The tables, each column of a file that none of them uses listed once: one file may be several tables.
+
+    A column that looks like a finding in one file is taken to look like one in all: it may be constant in a small file.
+    """
     known: dict[Any, set[str]] = {}
+    like = {column for _, read in understood for column in read.findings_like}
+    with_findings = {file.resolve() for file, read in understood if "finding" in read.frame.columns}
     for file, read in understood:
         known.setdefault(file.resolve(), set()).update(read.columns)
     files = []
     for file, read in understood:
-        left = tuple(c for c in read.unused if c not in known[file.resolve()])
-        known[file.resolve()].update(left)
-        files.append((file, replace(read, unused=left)))
+        used = known[file.resolve()]
+        left = [c for c in read.unused if c not in used]
+        named = [c for c in left if c in like] if file.resolve() in with_findings else []
+        left = [c for c in left if c not in named]
+        mine = (
+            tuple(named) if "finding" in read.frame.columns else ()
+        )  # else the table of findings of this file names it
+        used.update(left, mine)
+        files.append((file, replace(read, unused=tuple(left), findings_like=mine)))
     return files
 
 
 def account_of_files(understood: Sequence[tuple[Any, layouts.Read]]) -> pl.DataFrame:
     """What was left out or changed when the files were read, each row with the name of its file."""
     rows: dict[tuple[str, str], Dropped] = {}
-    for file, read in understood:
-        unused = Dropped("columns", codes.note("columns_not_used"), len(read.unused), "; ".join(read.unused[:5]))
-        for row in (*read.dropped, *([unused] if read.unused else [])):
-            reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason))
-            before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
-            rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
+    found = [(file, row) for file, read in understood for row in (*_unused(read), *read.dropped)]
+    for file, row in sorted(found, key=lambda pair: pair[1].reason.codes[0].name not in _LOUD):
+        reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason))
+        before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
+        rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
     return account_frame(TABLES, list(rows.values()))
+
+
+def _unused(read: layouts.Read) -> list[Dropped]:
+    """The columns of a file that were not used, all by name: those that look like findings apart."""
+    named = (("findings_not_stated", read.findings_like), ("columns_not_used", read.unused))
+    return [Dropped("columns", codes.note(note), len(names), "; ".join(names)) for note, names in named if names]
 
 
 def account_sentences(account: pl.DataFrame) -> list[str]:

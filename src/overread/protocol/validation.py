@@ -12,7 +12,7 @@ from overread.cohort import CohortConfig
 from overread.cohort.reader_samples import SampleConfig
 from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
-from overread.evaluation.join import layouts
+from overread.evaluation.join import layouts, read_layouts
 from overread.evaluation.join.column_names import finding_of, finding_words, renamed
 from overread.evaluation.join.label_states import spelt, state
 from overread.images.deidentification import Deidentification
@@ -36,7 +36,7 @@ _READERS: dict[str, Callable[..., layouts.Read]] = {
     "labels": layouts.labels,
     "predictions": layouts.predictions,
     "case_predictions": layouts.predictions,
-    "reads": layouts.reads,
+    "reads": read_layouts.reads,
 }
 
 
@@ -107,7 +107,8 @@ def _found(file: Path, name: str, read: layouts.Read, used: set[str]) -> list[st
     lines = [f"{file}: a table of {name}, {read.frame.height:,} rows, no problem found"]
     lines += [f"  text: {'; '.join(read.dialect)}"] if read.dialect else []
     lines += [f"  column '{column}': {meaning}" for column, meaning in read.columns.items()]
-    lines += [f"  column '{column}': not used" for column in read.unused if column not in used]
+    like = dict.fromkeys(read.findings_like, ", although it looks like a finding: state it with --extra-findings")
+    lines += [f"  column '{column}': not used{like.get(column, '')}" for column in read.unused if column not in used]
     lines += [f"  {d.count:,} {d.unit}: {d.reason}" + (f" ({d.examples})" if d.examples else "") for d in read.dropped]
     lines += [f"  {note}" for note in read.notes]
     if "source_note" in read.frame.columns:

@@ -13,6 +13,23 @@ from overread.reporting.number_format import MISSING
 
 
 @dataclass(frozen=True, slots=True)
+class MeanOver:
+    """The findings of a mean over findings, and of how many findings it could have been.
+
+    >>> MeanOver(("edema", "mass"), 5).words
+    'over 2 of 5 findings'
+    """
+
+    findings: tuple[str, ...]
+    of: int
+
+    @property
+    def words(self) -> str:
+        """How many of the findings the mean is over."""
+        return f"over {len(self.findings)} of {self.of} finding{'' if self.of == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One cell: its text, how it stands, and its notes."""
 
@@ -24,6 +41,7 @@ class Cell:
     notes: tuple[str, ...] | None = None  # for the footnotes; None where the cell is no estimate
     marks: str = ""  # their letters
     link: str = ""  # the section of the page that it leads to
+    mean: MeanOver | None = None  # of a mean over findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +182,11 @@ def table(
 ) -> Table:
     """A table whose cells' notes became lettered footnotes, equal notes sharing a letter.
 
-    A note that every number of the table carries (three or more) stands once below it instead.
+    A note that every number of the table carries (three or more) stands once below it instead. Where means over
+    different findings are in one table, each has the number of its findings below it.
     """
+    if len({c.mean.findings for row in rows for c in row if c.mean}) > 1:
+        rows = [[_with_findings(c) for c in row] for row in rows]
     numbers = [c.notes for row in rows for c in row if c.notes is not None and c.text != MISSING]
     common = [n for n in dict.fromkeys(n for notes in numbers for n in notes) if all(n in notes for notes in numbers)]
     common = common if len(numbers) >= 3 else []
@@ -179,6 +200,12 @@ def table(
     said = [remark, f"Every number: {'; '.join(common)}." if common else ""]
     footnotes = tuple((mark, note) for note, mark in letters.items())
     return Table(caption, tuple(map(tuple, head)), made, footnotes, " ".join(s for s in said if s), compact)
+
+
+def _with_findings(cell: Cell) -> Cell:
+    if cell.mean is None:
+        return cell
+    return replace(cell, note="; ".join(filter(None, (cell.note, cell.mean.words))))
 
 
 def within(blocks: Iterable[Block]) -> Iterator[Block]:

@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from overread import codes
 from overread.codes import Code
-from overread.reporting.blocks import Cell
+from overread.reporting.blocks import Cell, MeanOver
 from overread.reporting.number_format import MISSING, count, fixed, interval, number, p_value
 from overread.reporting.report_data import Row
 
@@ -19,7 +19,25 @@ def estimate_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> 
     if row is None:
         return Cell(MISSING, "num", notes=(ABSENT,))
     text = interval(row["estimate"], row["low"], row["high"], digits, signed=signed)
-    return Cell(text, "num", notes=notes_of(row))
+    return Cell(text, "num", notes=notes_of(row), mean=mean_of(row))
+
+
+MEAN_OVER = "mean_over_findings"  # the note that lists the findings of a mean
+
+
+def mean_of(row: Row) -> MeanOver | None:
+    """The findings of a mean over findings, and of how many it could have been; None of another row or without number.
+
+    >>> mean_of({"estimate": 0.8, "note_codes": 'mean_over_findings(n=2, of=3, findings=["edema", "mass"])'})
+    MeanOver(findings=('edema', 'mass'), of=3)
+    """
+    code = code_of(row, MEAN_OVER) if known(row) else None
+    if code is None:
+        return None
+    values = dict(code.parameters)
+    findings, of = values.get("findings"), values.get("of")
+    names = tuple(map(str, findings)) if isinstance(findings, tuple) else ()
+    return MeanOver(names, of if isinstance(of, int) else len(names))
 
 
 def notes_of(row: Row) -> tuple[str, ...]:
@@ -47,7 +65,13 @@ def error_cell(row: Row | None) -> Cell:
         return Cell(MISSING, "num", notes=(ABSENT,))
     expected = code_of(row, EXPECTED)
     below = f"expected {fixed(expected['value'])}" if expected else ""
-    return Cell(interval(row["estimate"], row["low"], row["high"]), "num", note=below, notes=notes_but(row, EXPECTED))
+    return Cell(
+        interval(row["estimate"], row["low"], row["high"]),
+        "num",
+        note=below,
+        notes=notes_but(row, EXPECTED),
+        mean=mean_of(row),
+    )
 
 
 EXPECTED = "expected_under_calibration"

@@ -21,10 +21,10 @@ from overread.reporting import checklists
 from overread.reporting.blocks import Section, drawn
 from overread.reporting.export import files_beside, text_exports
 from overread.reporting.first_page import question
-from overread.reporting.first_page.contents import parts
+from overread.reporting.first_page.contents import in_page_order, parts
 from overread.reporting.first_page.first_page_parts import FirstPage
-from overread.reporting.first_page.limits import MOST_LIMITS, limitations
 from overread.reporting.first_page.page_facts import facts, made_line
+from overread.reporting.first_page.study_limits import MOST_LIMITS, limitations
 from overread.reporting.methods.bibliography import Cited, Reference
 from overread.reporting.methods.methods_section import compose_methods
 from overread.reporting.report_data import ReportData, read_evidence
@@ -113,7 +113,8 @@ def _refuse_edited(out: Path) -> None:
 
 def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
     """Write the page, last, and what stands beside it; their paths."""
-    first = question.first_page(evidence)
+    first = question.leading_page(evidence)
+    sections = in_page_order(sections, question.leading(evidence))
     text = render(evidence, sections, first, cited.references)
     shown = (*((first.figure,) if first.figure else ()), *((first.table,) if first.table else ()), *first.detail)
     top = Section("summary", "First page", shown)
@@ -196,10 +197,11 @@ def number_markup(text: str) -> Markup:
     """A number with its interval, which is set smaller.
 
     >>> number_markup("0.838 (0.832–0.844)")
-    Markup('0.838 <span class="ci">(0.832–0.844)</span>')
+    Markup('<span class="nb">0.838</span> <span class="ci">(0.832–0.844)</span>')
     """
     value, bracket, rest = visible(text, keep="\n\t").partition(" (")
-    return escape(value) + (Markup(' <span class="ci">({}</span>').format(rest) if bracket else Markup(""))
+    first = Markup('<span class="nb">{}</span>').format(value) if value else Markup("")
+    return first + (Markup(' <span class="ci">({}</span>').format(rest) if bracket else Markup(""))
 
 
 def unbroken(text: str) -> Markup:

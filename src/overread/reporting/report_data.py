@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -15,6 +15,7 @@ from overread import codes, findings, ledger, runs, tables
 from overread.codes import Metric
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
+from overread.reporting.number_format import number
 from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes, Training
 from overread.tables.records.typed_files import read_json, typed
 
@@ -249,11 +250,12 @@ def _cast(
     estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     standalone = estimates.filter(pl.col("analysis") == "standalone")
     raters = (standalone if standalone.height else estimates)["rater"].unique(maintain_order=True).to_list()
-    listed = {m for members in (config.get("members") or {}).values() for m in members}
-    members = tuple(r for r in raters if r in listed or "/seed-" in r)
+    # Members of an ensemble without predictions of its own are raters like any other.
+    listed = {m for name, members in (config.get("members") or {}).items() if name in raters for m in members}
+    members = tuple(r for r in raters if r in listed or r.partition("/seed-")[0] in set(raters) - {r})
     lead = [roles.get("pooled"), *(roles.get("single") or {}), roles.get("matched")]
     known = [r for r in raters if r not in members and r]
-    ordered = [r for r in lead if r in known] + [r for r in known if r not in lead]
+    ordered = [r for r in lead if r in known] + _by_auc(standalone, [r for r in known if r not in lead])
     named = set((estimates if ordered else reads)["finding"].unique().to_list()) - {"", MEAN}
     own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
     lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()
@@ -282,6 +284,20 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     ['Reader 2', 'Reader 10']
     """
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _by_auc(standalone: pl.DataFrame, raters: Sequence[str]) -> list[str]:
+    """Models without a role in the order of their AUC at the first population, the highest first.
+
+    The mean over findings counts, or else the first finding; models without a number come last.
+    """
+    rows = pick(standalone, metric="auc", at="").filter(pl.col("subgroup").is_in(["", "all"]))
+    for population in in_order(rows["population"])[:1]:
+        rows = pick(rows, population=population)
+    means = pick(rows, finding=MEAN)
+    first = by(means if means.height else rows, "rater")
+    height = {r: number(first[(r,)]["estimate"]) if (r,) in first else nan for r in raters}
+    return sorted(raters, key=lambda r: -height[r] if height[r] == height[r] else 1.0)
 
 
 def in_order(populations: Iterable[str]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from .storage.files import replacing as replacing
 from .storage.files import write_array as write_array
 from .storage.files import write_json as write_json
 from .storage.files import write_new as write_new
+from .storage.files import write_rows as write_rows
 from .storage.files import write_text as write_text
 from .storage.files import writing as writing
 from .storage.locks import holding as holding

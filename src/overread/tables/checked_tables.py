@@ -74,12 +74,14 @@ _REQUIRED = {
     "regions": ("image_id", "finding", "source", "x", "y", "width", "height"),
     "predictions": ("image_id", "finding", "model", "score"),
     "case_predictions": ("case_id", "finding", "model", "score"),
+    "thresholds": ("model", "finding", "name", "threshold"),
     "reads": ("reader", "case_id", "finding", "arm"),
+    "made_by": ("source", "case_id", "reader"),
     "sittings": ("reader", "case_id", "arm"),
     "flow": ("step", "unit", "reason", "count"),
     "excluded": ("path", "reason", "unreadable"),
 }
-STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "reads")
+STATED_FINDINGS = ("labels", "regions", "predictions", "case_predictions", "thresholds", "reads")
 
 
 def schema(table: str) -> type[dy.Schema]:
@@ -426,6 +428,7 @@ def _unknown_findings(own: pl.DataFrame, vocabulary: Vocabulary, place: str) -> 
     if not unknown:
         return []
     hint = _named(unknown, vocabulary) or did_you_mean(unknown[0], known) or "The vocabulary: " + ", ".join(known) + "."
+    hint += f' A finding of the study\'s own: --extra-findings "{unknown[0]}", or [findings.extra].'
     return [
         InputError(
             place, "findings of the vocabulary in 'finding'", f"{len(unknown)} unknown", examples=unknown, do=hint

@@ -87,6 +87,16 @@ class CasePredictions(dy.Schema):
     score = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
 
 
+class Thresholds(dy.Schema):
+    """One row per operating point: the score from which a model calls a finding present."""
+
+    model = dy.String(primary_key=True, metadata=_NAME)
+    finding = dy.String(primary_key=True, metadata=_TERM)
+    name = dy.String(primary_key=True, metadata=_NAME)
+    threshold = dy.Float64(nullable=False, allow_nan=False, allow_inf=False)
+    source = dy.String(nullable=True)
+
+
 class Reads(dy.Schema):
     """One row per answer of a reader for a finding in a case."""
 
@@ -97,6 +107,15 @@ class Reads(dy.Schema):
     round = dy.Int32(primary_key=True)
     score = dy.Float64(nullable=True, allow_nan=False, allow_inf=False)
     call = dy.Enum(STATES, nullable=True)
+
+
+class MadeBy(dy.Schema):
+    """One row per reader who contributed to the label of a source; without finding, to all labels of the case."""
+
+    source = dy.String(primary_key=True, metadata=_WORD)
+    case_id = dy.String(primary_key=True, metadata=_IDENTIFIER)
+    reader = dy.String(primary_key=True, metadata=_NAME)
+    finding = dy.String(primary_key=True)
 
 
 class Sittings(dy.Schema):
@@ -241,7 +260,9 @@ SCHEMAS: dict[str, type[dy.Schema]] = {
     "regions": Regions,
     "predictions": Predictions,
     "case_predictions": CasePredictions,
+    "thresholds": Thresholds,
     "reads": Reads,
+    "made_by": MadeBy,
     "sittings": Sittings,
     "estimates": Estimates,
     "verdicts": Verdicts,

@@ -1,5 +1,7 @@
 """Shared patient draws against their slow twin: every drawn patient's cases written out again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from checked_join import join_tables
@@ -91,3 +93,28 @@ def test_totals_in_blocks_are_totals():
     counts = rng.integers(0, 4, (600, 9)).astype(np.uint16)
     values = rng.normal(size=(9, 3))
     assert totals(Draws(counts, False), values) == pytest.approx(counts.astype(float) @ values)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_auc_replicates_over_pairs_within_sites(ground, weighted):
+    weight = np.random.default_rng(5).uniform(1, 3, ground.patient.size) if weighted else None
+    score = np.round(ground.score, 1)  # ties
+    p = replace(ground, across_sites=False, weight=weight, score=score)
+    drawn = draws(p, rng=np.random.default_rng(1), replicates=4, within_sites=False)
+    everyone = np.ones(p.patient.size, dtype=bool)
+    values = auc_replicates(p, drawn, [RaterCases("acme", f, everyone) for f in p.findings])
+    for r in range(4):
+        index = written_out(drawn.counts[r], p.patient)
+        for i, finding in enumerate(p.findings):
+            y, s = p.truths(finding)[index] == 1, p.scores("acme", finding)[index]
+            w = None if weight is None else weight[index]
+            twin = roc.stratified_auc(y, s, p.pair_strata(np.arange(p.patient.size))[index], weights=w)
+            assert values[r, i] == pytest.approx(twin.value, abs=1e-12)
+
+
+def test_draws_over_all_sites_keep_the_total_and_not_that_of_a_site(ground):
+    drawn = draws(ground, rng=np.random.default_rng(1), replicates=20, within_sites=False)
+    assert (drawn.counts.sum(axis=1) == ground.n_patients).all()
+    of_a = np.unique(ground.patient[ground.at(["a"])])
+    assert len(set(drawn.counts[:, of_a].sum(axis=1).tolist())) > 1
+    assert not drawn.within_site

@@ -9,7 +9,7 @@ from overread import evaluation as ev
 from overread import tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join import layouts
+from overread.evaluation.join import layouts, read_layouts
 
 FOUR = "Patient ID,Image ID,Reader ID,Fracture,Pneumothorax,Airspace opacity,Nodule/mass,Set ID\n"
 
@@ -21,7 +21,7 @@ def write(path, text):
 
 def test_four_findings_reads_as_they_are(tmp_path):
     path = write(tmp_path / "reads.csv", FOUR + "13,a.png,429,NO,YES,,HEDGE,test\n13,a.png,429,NO,NO,YES,NO,test\n")
-    made = layouts.reads(path)
+    made = read_layouts.reads(path)
     assert made.unused == ("Patient ID", "Set ID")
     assert sorted(made.frame.select("finding", "round", "call", "reader", "case_id", "arm").rows()) == [
         ("fracture", 1, "absent", "429", "a.png", "unaided"),
@@ -45,7 +45,7 @@ def test_four_findings_labels_as_they_are(tmp_path):
 def test_graded_reads_are_scores_in_every_column_of_numbers(tmp_path):
     """A column that happens to hold 0 and 1 only is graded too where another column of the file is."""
     path = write(tmp_path / "r.csv", "case_id,reader,arm,Edema,Mass\nc1,r1,aided,80,1\nc2,r1,aided,5,0\n")
-    frame = layouts.reads(path).frame
+    frame = read_layouts.reads(path).frame
     assert frame["call"].is_null().all()
     assert sorted(frame.select("case_id", "finding", "score", "arm").rows()) == [
         ("c1", "edema", 80.0, "aided"),
@@ -57,21 +57,24 @@ def test_graded_reads_are_scores_in_every_column_of_numbers(tmp_path):
 
 def test_numbers_one_zero_and_minus_one_are_calls(tmp_path):
     path = write(tmp_path / "r.csv", "case_id,reader,round,Edema\nc1,r1,2,1.0\nc2,r1,1,-1\n")
-    frame = layouts.reads(path).frame
+    frame = read_layouts.reads(path).frame
     assert frame.select("case_id", "round", "call").rows() == [("c1", 2, "present"), ("c2", 1, "uncertain")]
 
 
 def test_long_reads_pass_through_and_repeats_are_counted(tmp_path):
     for key in ("case_id", "image_id"):
         text = f"reader,{key},finding,call\nr1,1,edema,present\nr1,1,edema,absent\n"
-        frame = layouts.reads(write(tmp_path / "r.csv", text)).frame
+        frame = read_layouts.reads(write(tmp_path / "r.csv", text)).frame
     assert frame.select("arm", "round", "call").rows() == [("unaided", 1, "present"), ("unaided", 2, "absent")]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Image ID,Edema\n1,YES\n", r"a column that names the reader"),
+        (
+            "Image ID,Edema\n1,YES\n1,NO\n",
+            r"a column that names the reader .*found no such column, and 2 rows of cases",
+        ),
         ("Image ID,Readr ID,Edema\n1,r,YES\n", r"Did you mean 'reader id'\?"),
         ("Reader ID,Edema\nr,YES\n", "a case or an image per row"),
         ("Image ID,Reader ID,Efusion\n1,r,YES\n", r"found 'Efusion'. Did you mean 'Effusion'\?"),
@@ -80,14 +83,14 @@ def test_long_reads_pass_through_and_repeats_are_counted(tmp_path):
             "Image ID,Reader ID,Edema\n1,r,maybe\n",
             r"YES, NO, HEDGE, true, false or nothing .* found 1 other values \(maybe in edema",
         ),
-        ("Image ID,Reader ID,Edema\n1,r,80\n1,s,YES\n", "or finite numbers in the whole of it; found 1 other values"),
+        ("Image ID,Reader ID,Edema\n1,r,80\n1,s,YES\n", r"calls or grades in a .* \(80 in edema, YES in edema\)"),
         ("case_id,reader,arm,round,finding,call\n1,r,x,1,edema,present\n1,r,x,1,edema,absent\n", "one row per reader"),
-        ("case_id,finding,call\n1,edema,present\n", "a column 'reader'"),
+        ("case_id,finding,call\n1,edema,present\n1,edema,absent\n", r"names the reader.* \(1 edema\)"),
     ],
 )
 def test_bad_files_are_said(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
-        layouts.reads(write(tmp_path / "r.csv", text))
+        read_layouts.reads(write(tmp_path / "r.csv", text))
 
 
 def study(reads, labels=None, images=None, **config):
@@ -130,7 +133,13 @@ def test_what_is_left_out_is_counted():
     ]
     made = account(study(reads, missing_allowed={"reads": 0.2}))
     assert made["reads", "reads: not in the images table (20% of 5)"] == 1
-    assert made["reads", "a further reading of a case by the same reader: counted as a read, but not as a vote"] == 1
+    assert (
+        made[
+            "reads",
+            "a further reading of a case by the same reader in the same arm: used for intra-reader agreement only",
+        ]
+        == 1
+    )
     assert made["findings", "read, but not scored by any model: evaluated for the readers only"] == 1
     assert made["reads", "pneumothorax: uncertain calls, taken as absent (alternatives are shown beside it)"] == 1
     assert made["cases", "without a read"] == 4
@@ -140,7 +149,7 @@ def test_what_is_left_out_is_counted():
     assert made["cases", "fracture: read, but not labelled by own"] == 1
     assert (
         made["reads", "pneumothorax: no other reader of the case, excluded from the comparison with the other readers"]
-        == 2
+        == 1
     )
     few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, point without interval"
     assert made["readers", few] == 2
@@ -301,7 +310,7 @@ def test_a_reference_named_twice():
 def test_uncertain_beside_grades_is_ambiguous(tmp_path):
     file = write(tmp_path / "r.csv", "image_id,reader,edema\na,r,1\nb,r,-1\nc,r,3\n")
     with pytest.raises(InputError, match=r"not both; found -1 \(uncertain\) beside 1 other numbers \(3 in edema\)"):
-        layouts.reads(file)
+        read_layouts.reads(file)
 
 
 def test_reads_by_image_where_a_case_has_another_name(made):

@@ -36,7 +36,7 @@ def value(frame, **equals):
     return one(frame, **equals)["estimate"]
 
 
-def small(weight=None):
+def small(weight=None, hypotheses=("H2",)):
     """Four read cases a-d of three patients (truth 1 1 0 0, scores .9 .4 .6 .1), and thirty that nobody read.
 
     r0 reads all four and calls a; r1 reads a, b and c and calls all three. The unread thirty score .8 where present and
@@ -71,7 +71,9 @@ def small(weight=None):
         schema=["reader", "case_id", "finding", "arm", "call"],
         orient="row",
     )
-    config = EvaluationConfig(replicates=100, specificities=(0.9,), sensitivities=(), subgroups=())
+    config = EvaluationConfig(
+        replicates=100, specificities=(0.9,), sensitivities=(), subgroups=(), hypotheses=hypotheses
+    )
     images = images.with_columns(site=pl.lit(""))
     if weight is not None:
         images = images.with_columns(weight=pl.Series([*weight, *[1.0] * 30]))
@@ -176,11 +178,11 @@ def test_agreement_by_hand(by_hand):
 
 
 def test_references_side_by_side_by_hand(by_hand):
-    """The vote ties on b and c, so that a and d are the cases that every reference states (Dawid-Skene states all)."""
+    """The vote ties on b and c, so that a and d are the cases of every reference; two readers give no Dawid-Skene."""
     rows = by_hand.estimates.filter(analysis="H2", metric="auc")
-    assert rows["reference"].to_list() == ["own", "majority", "dawid-skene"]
+    assert rows["reference"].to_list() == ["own", "majority"]
     assert rows["n_cases"].unique().to_list() == [2]
-    assert rows["estimate"].to_list() == [1.0, 1.0, 1.0]
+    assert rows["estimate"].to_list() == [1.0, 1.0]
     verdict = by_hand.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
     assert "there is no external site" in verdict["reason"]
@@ -191,7 +193,9 @@ def test_what_the_readers_made_is_said_to_favour_them(by_hand):
     notes = dict(by_hand.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
     assert FAVOURED in notes["majority"]
     assert FAVOURED not in notes["own"]
-    assert "Dawid-Skene" in notes["dawid-skene"]
+    refused = by_hand.estimates.filter(reference="dawid-skene", metric="sensitivity")
+    assert refused["estimate"].is_nan().all()
+    assert "the votes do not identify the model" in refused["note"].item()
     assert any(FAVOURED.replace("made", "Made") in n for n in by_hand.notes)
 
 
@@ -310,6 +314,7 @@ def reader_study():
     who = [simulated.Reader(f"r{k}", 2.0 + 0.1 * k, 0.1 * (k - 2), unsure=0.15) for k in range(6)]
     reads = simulated.reads(truth, who, rng=rng, arms={"unaided": None, "aided:score": advice})
     config = EvaluationConfig(
+        hypotheses=("H2",),
         replicates=200,
         specificities=(0.9,),
         sensitivities=(),
@@ -382,6 +387,7 @@ def test_graded_reads_alone_give_areas_and_no_rates(reader_study):
     images, labels, scores, reads, _ = reader_study
     graded = reads.filter(finding="edema", arm="unaided").with_columns(call=pl.lit(None, dtype=pl.String))
     config = EvaluationConfig(
+        hypotheses=("H2",),
         replicates=100,
         specificities=(0.9,),
         sensitivities=(),
@@ -528,6 +534,7 @@ def _edema(study, images=None, **options):
     if images is not None:
         frames[2] = frames[2].join(images.select("image_id"), on="image_id", how="semi")
     config = EvaluationConfig(
+        hypotheses=("H2",),
         replicates=100,
         specificities=(0.9,),
         sensitivities=(),
@@ -596,7 +603,13 @@ def test_predictive_values_are_nowhere_among_reads(reader_study):
 def test_without_reads_nothing_changes(reader_study):
     images, labels, scores, _, evidence = reader_study
     config = EvaluationConfig(
-        replicates=200, specificities=(0.9,), sensitivities=(), subgroups=(), reference="own", external_sites=("there",)
+        hypotheses=("H2",),
+        replicates=200,
+        specificities=(0.9,),
+        sensitivities=(),
+        subgroups=(),
+        reference="own",
+        external_sites=("there",),
     )
     alone = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1))
     sources = pl.col("analysis") == "policies"  # label sources side by side: with reads that is H2
@@ -616,6 +629,7 @@ def test_every_table_is_as_the_design_says(reader_study, by_hand, tmp_path):
 def test_the_same_seed_gives_the_same_evidence(reader_study):
     images, labels, scores, reads, evidence = reader_study
     config = EvaluationConfig(
+        hypotheses=("H2",),
         replicates=200,
         specificities=(0.9,),
         sensitivities=(),
@@ -635,7 +649,13 @@ def test_a_reader_without_reads_in_an_arm_is_named(reader_study):
         ~((pl.col("reader") == "r5") & (pl.col("arm") == "aided:score")) & (pl.col("finding") == "edema")
     )
     config = EvaluationConfig(
-        replicates=100, specificities=(0.9,), sensitivities=(), subgroups=(), reference="own", references=("panel",)
+        hypotheses=("H2",),
+        replicates=100,
+        specificities=(0.9,),
+        sensitivities=(),
+        subgroups=(),
+        reference="own",
+        references=("panel",),
     )
     evidence = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(1), reads=fewer)
     e = evidence.estimates
@@ -648,9 +668,8 @@ def test_a_reader_without_reads_in_an_arm_is_named(reader_study):
     assert area["n_readers"] == 5
     assert area["low"] < area["estimate"] < area["high"]
     assert "readers with reads in only one of the arms: r5" in area["note"]
-    assert np.isfinite(
-        value(e, metric="sensitivity_difference", rater="(readers)", contrast="arm:unaided", at="test=u-statistic")
-    )
+    arms = {"rater": "(readers)", "contrast": "arm:unaided", "at": "test=u-statistic", "reference": "panel"}
+    assert np.isfinite(value(e, metric="sensitivity_difference", **arms))
 
 
 def test_the_reference_page_lists_what_is_written(reader_study, by_hand):
@@ -689,3 +708,9 @@ def test_a_difference_that_cannot_be_tested_makes_the_others_no_easier():
     assert np.isnan(made[2]["p_adjusted"])
     assert made[0]["family"].endswith("3 tests")
     assert "family" not in made[3]
+
+
+def test_a_verdict_on_the_reference_standard_is_given_only_if_it_is_asked_for(by_hand):
+    unasked = small(hypotheses=())
+    assert unasked.verdicts.is_empty()
+    assert unasked.estimates.equals(by_hand.estimates, null_equal=True)

@@ -87,6 +87,7 @@ def arms(**more):
 NO_EXTERNAL = replace(CAST, populations=("internal",))
 SPLIT = {"cohort": True, "images": images("train", "test")}
 SEVERAL = [{"subgroup": "site", "level": s} for s in ("north", "south")]
+OVER_PAIRS = [*SEVERAL, {"note_codes": "aggregation_pooled(n_sites=2, n_pairs=9, n_sites_without_pair=0)"}]
 METHODS = {"finite_population": "finite_population", "sampled_within_strata": "strata"}
 
 # The fact; a study with its cause; a study in which it does not hold.
@@ -108,6 +109,8 @@ CASES = [
     ("external_declared", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
     ("provenance_unknown", {"cast": NO_EXTERNAL}, {}),
     ("several_sites", {"estimates": rows(*SEVERAL)}, {"estimates": rows(SEVERAL[0])}),
+    ("mean_of_sites", {"estimates": rows(*SEVERAL)}, {"estimates": rows(*OVER_PAIRS)}),
+    ("pairs_of_sites", {"estimates": rows(*OVER_PAIRS)}, {"estimates": rows(*SEVERAL)}),
     ("trained_elsewhere", {}, {"models": {"acme": {"training_sites": ["north"]}}}),
     ("network", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}}, {"models": {"acme": {}}}),
     ("densenet", {"models": {"acme": {"architecture": {"network": "densenet-small"}}}},
@@ -160,20 +163,26 @@ CASES = [
      {"estimates": rows({"analysis": "readers", "note_codes": codes.encode(codes.note("dawid_skene_not_converged"))})},
      {"estimates": rows({"analysis": "readers",
                          "note_codes": codes.encode(codes.note("dawid_skene_converged", iterations=9))})}),
+    ("dawid_skene_refused",
+     {"estimates": rows({"analysis": "readers", "estimate": NAN, "note_codes": codes.encode(
+         codes.note("dawid_skene_refused", finding="edema"))})}, {"estimates": rows({"analysis": "readers"})}),
+    ("graded_agreement", {"estimates": rows({"analysis": "agreement", "at": "weights=linear"})},
+     {"estimates": rows({"analysis": "agreement", "at": "", "estimate": 0.5})}),
+    ("intra_reader", {"estimates": rows({"analysis": "agreement", "at": "readings=first,second"})},
+     {"estimates": rows({"analysis": "agreement", "at": "readings=first,second", "estimate": NAN})}),
     ("readers_design", {"estimates": rows({"analysis": "readers", "arm": "unaided", "rater": "r1", "n_cases": 90})},
      {"estimates": rows({"analysis": "readers", "arm": "model"})}),
     ("arms_compared", {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "arm:unaided"})},
      {"estimates": rows({"analysis": "readers", "rater": "(readers)", "contrast": "rater:acme"})}),
-    ("arms_by_others", {"estimates": rows(arms(reference="majority of the others"))},
-     {"estimates": rows(arms(reference="majority of the others", contrast=""))}),
-    ("margin", {"estimates": rows(arms(at="margin=0.05;test=u-statistic"))}, {"estimates": rows(arms())}),
-    ("holm_over_arms", {"estimates": rows(arms(p_adjusted=0.04))},
-     {"estimates": rows(arms(p_adjusted=0.04, contrast="rater:(readers)"))}),
-    ("holm_over_models", {"estimates": rows(arms(p_adjusted=0.04, contrast="rater:(readers)"))},
-     {"estimates": rows(arms(p_adjusted=0.04))}),
+    ("arms_by_others",
+     {"estimates": rows({"analysis": "readers", "contrast": "arm:unaided", "reference": "majority of the others"})},
+     {"estimates": rows({"analysis": "readers", "contrast": "rater:acme", "reference": "majority of the others"})}),
+    ("arms_adjusted", {"estimates": rows({"analysis": "readers", "contrast": "arm:unaided", "p_adjusted": 0.1})},
+     {"estimates": rows({"analysis": "readers", "contrast": "arm:unaided", "p_adjusted": NAN})}),
+    ("model_tests_adjusted",
+     {"estimates": rows({"analysis": "readers", "contrast": "rater:(readers)", "p_adjusted": 0.1})},
+     {"estimates": rows({"analysis": "readers", "contrast": "arm:unaided", "p_adjusted": 0.1})}),
     ("rating_cutoff", {"estimates": rows(arms(at="rating_cutoff=3"))}, {"estimates": rows(arms())}),
-    ("mean_on_logit_scale", {"estimates": rows(arms(contrast="", method_code="scale_logit_t(df=12.7)"))},
-     {"estimates": rows(arms(method_code="scale_t(df=15.3)"))}),
     ("average_curve", {"curves": curve("roc", rater="(readers)")}, {"curves": curve("roc", rater="acme")}),
     ("reads_alone", {"estimates": rows(arms())}, {"estimates": rows(arms(), {"analysis": "readers"})}),
     ("reads_and_model", {"estimates": rows(arms(), {"analysis": "readers"})}, {"estimates": rows(arms())}),

@@ -21,12 +21,14 @@ SENTENCES = {sentence.name: sentence for sentence in all_sentences()}
 # Every fact with the parameters that reporting/methods/facts.py gives it.
 FACTS = {
     "protocol": {}, "no_protocol": {}, "cohort": {}, "heatmaps": {}, "several_sites": {}, "densenet": {},
-    "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "policies_uncertain": {},
+    "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "dawid_skene_refused": {},
+    "graded_agreement": {}, "intra_reader": {}, "policies_uncertain": {},
+    "mean_of_sites": {}, "pairs_of_sites": {},
     "roc_band": {}, "finite_population": {}, "sampled_within_strata": {}, "recalibrated_here": {},
-    "arms_compared": {"pairs": ("cine minus spin echo",)}, "arms_by_others": {}, "margin": {"margin": "0.05"},
-    "rating_cutoff": {"cutoff": "3"}, "mean_on_logit_scale": {}, "holm_over_arms": {}, "holm_over_models": {},
-    "average_curve": {}, "reads_alone": {}, "reads_and_model": {}, "cases_as_patients": {}, "patients_known": {},
-    "wilson_alone": {}, "reference_of_reads": {"references": ("the label surgery",)}, "internal_recorded": {},
+    "arms_compared": {}, "arms_by_others": {}, "arms_adjusted": {}, "model_tests_adjusted": {},
+    "rating_cutoff": {"cutoff": "3"}, "average_curve": {}, "reads_alone": {}, "reads_and_model": {},
+    "cases_as_patients": {}, "patients_known": {}, "wilson_alone": {}, "internal_recorded": {},
+    "reference_of_reads": {"references": ("the label surgery",)},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
     "split_given": {"splits": "training and test"},
     "duplicates_correlation": {"correlation": "0.90", "least": 64},
@@ -57,20 +59,20 @@ FACTS = {name: [parameters] for name, parameters in FACTS.items()}
 UNTOLD = {
     "qualifies a method that a sentence names": (
         "paired", "unpaired", "same_cases", "reads_pooled", "single_reader", "replicates", "rater_covariance",
-        "cases_resampled", "patients_resampled", "attained_step", "jackknife",
+        "mean_of_readers", "median_of_sittings", "cases_resampled", "patients_resampled", "attained_step", "jackknife",
     ),
     "scale of an interval, in the method of each row": (
         "scale_wald", "scale_t", "scale_logit", "scale_fisher", "scale_log_t",
     ),
     "a function of overread.stats that no evaluation uses": (
-        "partial_auc", "mcclish", "non_inferiority", "equivalence", "clopper_pearson", "newcombe_independent",
-        "newcombe_paired", "tango", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
+        "partial_auc", "mcclish", "equivalence", "clopper_pearson", "newcombe_independent",
+        "newcombe_paired", "mcnemar", "cochran_q", "kosinski", "leisenring", "mercaldo",
         "fleiss_nee_landis", "icc", "lin",
     ),
     "reading grades, reading time, monitoring: other reports": (
         "signed_rank", "zeros_dropped", "zeros_ranked", "hodges_lehmann", "signed_rank_interval", "sign_test",
         "mean_difference_per_reader", "net_share_per_reader", "all_reads", "cases_in_both_arms",
-        "ratio_of_geometric_means", "median_of_sittings", "mean_of_readers", "betting",
+        "ratio_of_geometric_means", "mixed_model", "median_of_sittings", "mean_of_readers", "betting",
     ),
     "plans of sample size": (
         "planned_width", "planned_half_width", "planned_null", "planned_power", "planned_confidence",
@@ -105,6 +107,10 @@ def sampled(*names):
 FURTHER = [
     row(method=sampled("delong", "scale_wald")),
     row(note=codes.note("no_site_evaluable")),
+    row(note=codes.note("aggregation_stratified", n_sites=20, n_pairs=900, n_sites_without_pair=5)),
+    row(note=codes.note("aggregation_pooled", n_sites=20, n_pairs=9000, n_sites_without_pair=0)),
+    row(metric="auc_difference", method=codes.method("influence_values")),
+    row(metric="sensitivity_at_specificity", note=codes.note("one_threshold_for_sites", n=20)),
     row("readers", "sensitivity", note=codes.note("fitted_on_random_patients", n=60, reference="panel")),
     row(metric="sensitivity", method=codes.method("census")),
     row(metric="sensitivity", method=sampled("ratio_estimator", "linearised", "scale_wald")),
@@ -117,6 +123,8 @@ FURTHER = [
     row("decision", "net_benefit", sampled("net_benefit", "linearised", "scale_wald")),
     row("drop", "auc_drop", note=codes.note("patients_in_both_populations", n=3), low=NAN, high=NAN),
     row("subgroups", "underdiagnosis", finding="no_finding"),
+    row("agreement", "fleiss_kappa", codes.method("gwet")),
+    row("agreement", "light_kappa", codes.method("mean_of_kappas")),
     row(
         "readers",
         "readers_below_curve",
@@ -126,16 +134,23 @@ FURTHER = [
     row("H1", "auc_difference", codes.method("influence_values"), codes.note("size_matched")),
     row("subgroups", "sensitivity", codes.method("influence_values"), finding="(mean)"),
     row(note=codes.note("undefined_samples", n=4, replicates=2000)),
+    row("readers", "auc_difference", sampled("u_statistics_centred", "reads_pooled")),
     row(
         "readers",
-        "auc_difference",
-        codes.method("u_statistics_centred"),
-        codes.note("reads_missing", n=1, total=3200),
+        "sensitivity_difference",
+        codes.methods(codes.method("u_statistics_centred"), codes.method("non_inferiority", margin=0.05)),
     ),
+    row("readers", "reading_time_ratio", codes.method("mixed_model"), finding=""),
+    row("readers", "trust_difference", codes.method("cases_in_both_arms"), finding=""),
+    row(
+        metric="threshold",
+        method=codes.method("threshold_given"),
+        note=codes.note("threshold_given", source="thresholds.csv"),
+    ),
+    row(metric="sensitivity", method=codes.method("wilson"), note=codes.note("decision_given")),
+    row("comparison", "sensitivity_difference", codes.method("tango")),
+    row("comparison", "specificity_difference", sampled("ratio_estimator", "clustered_by_patient", "scale_wald")),
     row("readers", "sensitivity_difference", sampled("single_reader", "scale_wald")),
-    missing(row("readers", "sensitivity_difference", note=codes.note("arms_not_judged_by_own_reads"))),
-    row("readers", "reading_time_ratio", codes.method("mixed_model")),
-    row("readers", "trust_difference", codes.method("all_reads")),
 ]
 ROWS = [*evaluated_rows(), *FURTHER]
 
@@ -244,6 +259,13 @@ def test_a_condition_with_an_unknown_key_is_a_fault_of_the_program():
         ("threshold_stored", row(metric="threshold", method=codes.method("threshold_fitted_half"))),
         ("threshold_tuning", row(metric="threshold", method=codes.method("threshold_fitted_half"))),
         ("threshold_half", row(metric="threshold", method=codes.method("threshold_stored"))),
+        (
+            "auc_pairs_within",
+            row(
+                method=sampled("pairs_within_strata", "obuchowski", "scale_wald"),
+                note=codes.note("aggregation_stratified", n_sites=20, n_pairs=900, n_sites_without_pair=5),
+            ),
+        ),
         ("auc_within_sites", row(method=codes.method("obuchowski"), note=codes.note("all_pairs_compared"))),
         ("bootstrap_sites", row("readers", "sensitivity", codes.method("reader_patient_bootstrap"))),
         ("bootstrap_sites", row("agreement", "gwet_ac1", codes.method("bootstrap_percentile", replicates=2000))),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from overread import codes
 from overread.errors import InputError
-from overread.stats.agreement import dawid_skene, majority
+from overread.stats.agreement import RatePrior, dawid_skene, majority
 
 REFERENCE = Path(__file__).resolve().parents[2] / "reference" / "adjudication"
 CASES = {c["id"]: c for c in json.loads((REFERENCE / "expected.json").read_text())["cases"]}
@@ -310,3 +310,185 @@ def test_readers_of_few_cases_trap_the_paper_s_start(shared):
 def test_a_start_that_is_none():
     with pytest.raises(InputError, match="start: expected one of shares, best"):
         dawid_skene([[1, 0, 1]], start="random")
+
+
+def blocks_of_votes(n, seed, present=0.65, single=True):
+    """R1-R7 read three each of the first half of the cases and call nobody (or hardly anybody) present; R8-R10 read
+    all of the second half, in which most are present."""
+    rng, votes = np.random.default_rng(seed), np.full((n, 10), np.nan)
+    for i in range(n // 2):
+        votes[i, rng.permutation(7)[:3]] = 0 if single else rng.random(3) < 0.02
+    truth = rng.random(n - n // 2) < present
+    votes[n // 2 :, 7:] = rng.random((n - n // 2, 3)) < np.where(truth, 0.9, 0.1)[:, None]
+    return votes
+
+
+def unanimous(votes):
+    return np.nanmin(votes, axis=1) == np.nanmax(votes, axis=1)
+
+
+def test_a_likelier_solution_that_overrules_unanimous_cases_is_not_identified():
+    """Sensitivity 0 of R1-R7 has likelihood 1 on their cases whatever the prevalence, which then fits R8-R10 alone."""
+    votes = blocks_of_votes(2_000, 1)
+    fit = dawid_skene(votes, classes=[0, 1], start="best")
+    overruled = unanimous(votes) & (fit.winner != np.nanmax(votes, axis=1))
+    assert overruled[:1000].all()  # every case of R1-R7 is called present, though nobody called it so
+    assert fit.sensitivity[:7].tolist() == [0.0] * 7
+    assert not fit.identified
+    for said in (
+        "readers with one answer only gave 50% of the votes: 0, 1, 2, 3, 4, 5, 6",
+        "2 blocks of readers read nearly disjoint cases",
+        f"overrules {overruled.sum():,} of {unanimous(votes).sum():,} cases in which all of three or more readers",
+    ):
+        assert said in fit.reasons
+
+
+def test_cases_all_of_which_are_unanimous_as_in_a_large_study():
+    """15,000 cases in which all three readers agree; a common prevalence lies between those of the two blocks."""
+    rng, votes = np.random.default_rng(2), np.full((15_000, 10), np.nan)
+    votes[:7000, 7:] = rng.random((7000, 1)) < 0.9
+    for row in votes[7000:]:
+        row[rng.permutation(7)[:3]] = 0
+    fit = dawid_skene(votes, classes=[0, 1], start="best")
+    assert unanimous(votes).all()
+    assert not fit.identified
+    assert "readers with one answer only" in fit.reasons
+
+
+def test_poor_local_maximum_of_the_paper_s_start_is_not_called_converged():
+    votes = blocks_of_votes(2_000, 1, present=0.3)
+    plain, best = (dawid_skene(votes, classes=[0, 1], start=s) for s in ("shares", "best"))
+    assert best.log_likelihood > plain.log_likelihood + 100
+    assert not plain.converged
+    assert f"log likelihood {best.log_likelihood:.2f}, from others {plain.log_likelihood:.2f}" in plain.note
+    assert best.converged
+
+
+def test_blocks_with_different_shares_are_a_reason_and_equal_shares_are_none():
+    rng = np.random.default_rng(4)
+    rates = np.full(3, 0.85), np.full(3, 0.9)
+    halves = [simulated(rng, 600, *rates, prevalence=p)[1] for p in (0.1, 0.4, 0.4)]
+
+    def design(first, second):
+        votes = np.full((1200, 6), np.nan)
+        votes[:600, :3], votes[600:, 3:] = first, second
+        return votes
+
+    apart, alike = (dawid_skene(design(a, b), start="best") for a, b in ((halves[0], halves[1]), halves[1:]))
+    assert apart.reasons.startswith("2 blocks of readers read nearly disjoint cases")
+    assert alike.identified, alike.reasons
+
+
+def test_two_readers_and_few_common_cases_are_reasons():
+    rng = np.random.default_rng(5)
+    _, votes = simulated(rng, 200, np.full(5, 0.85), np.full(5, 0.9))
+    assert dawid_skene(votes, start="best").identified
+    two = np.where(np.arange(5) < 2, votes, np.nan)
+    assert "0% of the cases have votes of three readers" in dawid_skene(two).reasons
+    few = votes.copy()
+    few[5:, 4] = np.nan
+    few[5:100, :3] = np.nan  # the fifth reader shares five cases with the others, of 5 votes in all: too few to matter
+    assert "fewer than 10" not in dawid_skene(few).reasons
+    apart = np.full((400, 7), np.nan)
+    apart[:200, :5] = votes
+    apart[200:, 5:] = votes[:, :2]  # two readers with 400 of 1,400 votes read cases that nobody else read
+    assert "fewer than 10 cases in common with two other readers: 5, 6" in dawid_skene(apart, start="best").reasons
+
+
+def test_a_reader_with_reversed_answers_is_named():
+    rng = np.random.default_rng(6)
+    _, votes = simulated(rng, 400, np.full(5, 0.85), np.full(5, 0.9))
+    votes[:, 3] = 1 - votes[:, 3]
+    reasons = dawid_skene(votes, start="best").reasons
+    assert reasons == "sensitivity + specificity below 1, as if labels were switched: 3"
+
+
+def test_two_maxima_are_given_with_their_log_likelihoods(shared):
+    """The paper's own data have a second maximum, 0.21 above the published one, with three patients elsewhere."""
+    data = pl.read_csv(shared("reference/09_adjudication/dawid_skene_1979.csv"))
+    column = pl.concat_str("rater", "replicate", separator=".").alias("column")
+    table = data.with_columns(column).pivot("column", index="item", values="label").sort("item")
+    columns = [c for c in table.columns if c != "item"]
+    votes = table.select(columns).to_numpy().astype(float)
+    fit = dawid_skene(votes, reader=[c.split(".")[0] for c in columns])
+    assert fit.converged
+    assert not fit.identified
+    assert "several maxima: log likelihood -190.52, and -190.73 with 7% of the cases in another class" in fit.reasons
+
+
+def test_equal_patterns_of_votes_are_computed_once_without_changing_the_result(monkeypatch):
+    from overread.stats.agreement import expectation_maximisation
+
+    rng = np.random.default_rng(7)
+    _, votes = simulated(rng, 300, np.array([0.9, 0.7, 0.8, 0.6]), np.array([0.8, 0.9, 0.7, 0.8]), reads=3)
+    plain = dawid_skene(votes, start="best")
+    monkeypatch.setattr(expectation_maximisation, "REPEATED", 1)
+    once = dawid_skene(votes, start="best")
+    assert once.iterations == plain.iterations
+    np.testing.assert_allclose(once.posterior, plain.posterior, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(once.confusion, plain.confusion, rtol=0, atol=1e-10)
+    assert once.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+
+
+def test_one_step_with_priors_by_hand():
+    """Shares 1, 2/3, 0, 1/3 of four cases: prevalence (2 + 1)/(4 + 1 + 2) with Beta(2, 3); sensitivity of reader A
+    with Beta(4, 2): (5/3 + 3)/(2 + 4) = 7/9; specificity with a uniform prior 5/6 as without."""
+    votes = [[1, 1, 1], [1, 1, 0], [0, 0, 0], [0, 0, 1]]
+    prior = RatePrior(sensitivity=(4, 2), prevalence=(2, 3))
+    fit = dawid_skene(votes, prior=prior, max_iterations=1)
+    prevalence, sens, spec = 3 / 7, (7 / 9, 7 / 9, (4 / 3 + 3) / 6), (5 / 6, 5 / 6, 4 / 6)
+    for row, p in zip(votes, fit.posterior[:, 1], strict=True):
+        present = prevalence * np.prod([s if v else 1 - s for s, v in zip(sens, row, strict=True)])
+        absent = (1 - prevalence) * np.prod([1 - s if v else s for s, v in zip(spec, row, strict=True)])
+        assert p == pytest.approx(present / (present + absent), rel=1e-12)
+    assert "posterior mode under Beta priors" in fit.note
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_a_uniform_prior_changes_nothing_and_a_strong_one_decides(seed):
+    _, votes = simulated(np.random.default_rng(seed), 60, np.full(4, 0.8), np.full(4, 0.9))
+    plain, uniform = (dawid_skene(votes, classes=[0, 1], tolerance=1e-9, prior=p) for p in (None, RatePrior()))
+    np.testing.assert_allclose(uniform.posterior, plain.posterior, atol=1e-7)
+    strong = dawid_skene(votes, classes=[0, 1], tolerance=1e-9, prior=RatePrior((9e6 + 1, 1e6 + 1), (8e6 + 1, 2e6 + 1)))
+    np.testing.assert_allclose(strong.sensitivity, 0.9, atol=1e-4)
+    np.testing.assert_allclose(strong.specificity, 0.8, atol=1e-4)
+
+
+def test_a_prior_makes_a_reader_with_one_answer_no_reason():
+    _, votes = simulated(np.random.default_rng(8), 300, np.full(4, 0.85), np.full(4, 0.9))
+    votes[:, 3] = 0
+    assert "readers with one answer only gave 25% of the votes: 3" in dawid_skene(votes, start="best").reasons
+    fit = dawid_skene(votes, start="best", prior=RatePrior((4, 2), (4, 2)))
+    assert fit.identified
+    assert 0 < fit.sensitivity[3] < 0.1
+
+
+@pytest.mark.parametrize("given", [(0.5, 1), (1,), (np.inf, 1), (np.nan, 1)])
+def test_a_prior_without_a_mode_is_refused(given):
+    with pytest.raises(InputError, match="two finite numbers of at least 1"):
+        RatePrior(sensitivity=given)
+    with pytest.raises(InputError, match="two classes"):
+        dawid_skene([[0, 1, 2], [1, 1, 2]], prior=RatePrior())
+
+
+@pytest.mark.slow
+def test_rates_common_to_the_readers_of_a_block_are_found_again():
+    """One sensitivity and specificity of three exchangeable readers: `reader` names the block, not the reader."""
+    _, votes = simulated(np.random.default_rng(9), 5_000, np.full(3, 0.8), np.full(3, 0.9))
+    fit = dawid_skene(votes, reader=["block"] * 3, tolerance=1e-9)
+    assert fit.identified
+    assert fit.sensitivity[0] == pytest.approx(0.8, abs=0.02)
+    assert fit.specificity[0] == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.slow
+def test_sound_designs_are_rarely_refused():
+    """Of 60 random studies with three of eight readers for each of 500 cases at most three are refused."""
+    refused = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        sens, spec = rng.uniform(0.7, 0.9, 8), rng.uniform(0.8, 0.95, 8)
+        _, votes = simulated(rng, 500, sens, spec, reads=3)
+        refused += not dawid_skene(votes, classes=[0, 1], start="best", tolerance=1e-8).identified
+    assert refused <= 3

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from overread.errors import InputError
 from overread.stats.estimate import Estimate
-from overread.stats.reader_studies import mrmc
+from overread.stats.reader_studies import mrmc, pair_kernels
 from overread.stats.reader_studies.study_results import Asked, mean_estimate
 from overread.stats.reader_studies.u_statistics import moments_of
 
@@ -139,6 +139,21 @@ def test_order_scale_and_swap_of_weighted_arms(seed, factor, patients):
     assert two.difference.value == pytest.approx(one.value, abs=1e-9)
     assert two.difference.se == pytest.approx(one.se, rel=1e-6, abs=1e-9, nan_ok=True)
     assert (back.value, back.se) == (pytest.approx(-one.value, abs=1e-9), pytest.approx(one.se, rel=1e-6, nan_ok=True))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ratings_counted_by_level_have_the_sums_of_their_pairs(monkeypatch, weighted):
+    rng = np.random.default_rng(4)
+    present, absent = (rng.integers(1, 6, (3, n)).astype(float) + shift for n, shift in ((30, 1), (40, 0)))
+    for scores in (present, absent):
+        scores[rng.random(scores.shape) < 0.3] = np.nan
+    centre = np.array([0.0, 0.7, 0.4])
+    weights = (rng.uniform(0.5, 3, 30), rng.uniform(0.5, 3, 40)) if weighted else None
+    every_pair = pair_kernels.pair_sums(present, absent, centre, weights=weights)
+    monkeypatch.setattr(pair_kernels, "BLOCK", 0)
+    by_level = pair_kernels.pair_sums(present, absent, centre, weights=weights)
+    for name in ("rows", "columns", "products"):
+        assert getattr(by_level, name) == pytest.approx(getattr(every_pair, name), rel=1e-12, abs=1e-12)
 
 
 def test_weights_need_centred_statistics():

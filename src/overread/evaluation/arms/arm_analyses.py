@@ -23,6 +23,7 @@ def arm_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
+    by_cutoff: dict[str, list[Row]] = {}
     for finding in context.panel.findings:
         for answers in answers_of(context, finding):
             several = len(answers.arms) > 1
@@ -31,12 +32,14 @@ def arm_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
                 if reads is not None:
                     made, drawn = _rows(reads, several=several, own=_made_by_readers(context, reference))
                     rows, curves = rows + made, curves + drawn
-    adjust(rows)
+                    by_cutoff.setdefault(answers.cutoff, []).extend(made)
+    for cutoff, made in by_cutoff.items():
+        adjust(made, cutoff)
     return rows + sitting_rows(context), curves
 
 
 def _made_by_readers(context: ReaderContext, reference: str) -> bool:
-    return reference in (*DERIVED, *context.config.reader_made)
+    return reference in (*DERIVED, *context.config.made_by_all)
 
 
 def _rows(reads: ArmReads, *, several: bool, own: bool) -> tuple[list[Row], list[Row]]:

@@ -57,21 +57,19 @@ def unjudged_rows(reads: ArmReads, metric: Metric) -> list[Row]:
     ]
 
 
-def adjust(rows: Sequence[Row]) -> None:
+def adjust(rows: Sequence[Row], cutoff: str) -> None:
     """Adjust the p values of the mean reader by Holm over findings and pairs of arms, in place.
 
-    The families are the AUCs, and both rates together, for each reference standard and rating cut-off. A difference
-    without a test counts as p = 1; a family of one test needs no adjustment.
+    The families are the AUCs, and both rates together, for each reference standard; the rows are those of one rating
+    cut-off, "" = none. A difference without a test counts as p = 1; a family of one test needs no adjustment, and
+    tests of a margin (whose null value is not 0) are not adjusted.
     """
-    families: dict[tuple[str, str, str], list[Row]] = {}
+    families: dict[tuple[str, str], list[Row]] = {}
     for one in rows:
-        if one["rater"] == READERS and one["contrast"] and one["estimate"] == one["estimate"]:
-            parts = one["at"].split(";")
-            if not any(p.startswith(MARGIN) for p in parts):
-                kind = "AUC" if one["metric"] == Metric.AUC_DIFFERENCE else "sensitivity and specificity"
-                cutoff = next((p for p in parts if p.startswith("rating_cutoff=")), "")
-                families.setdefault((kind, one["reference"], cutoff), []).append(one)
-    for (kind, reference, cutoff), family in families.items():
+        if one["rater"] == READERS and one["contrast"] and one["estimate"] == one["estimate"] and one["null"] == 0:
+            kind = "AUC" if one["metric"] == Metric.AUC_DIFFERENCE else "sensitivity and specificity"
+            families.setdefault((kind, one["reference"]), []).append(one)
+    for (kind, reference), family in families.items():
         if len(family) < 2:
             continue
         words = ", ".join(w for w in (f"arms, {kind}", reference, cutoff) if w) + f": {len(family)} tests"

@@ -106,10 +106,11 @@ def with_reference(context: ReaderContext, answers: Answers, reference: str) -> 
     if reference == OTHERS:
         return _with_others(context, answers, context.panel.others[policy])
     truth = context.panel.truths(answers.finding, reference, policy)
-    case = np.flatnonzero(~np.isnan(truth) & ~np.isnan(answers.values).all(axis=(0, 1)))
+    values = np.where(context.panel.not_judged(answers.finding, reference), np.nan, answers.values)
+    case = np.flatnonzero(~np.isnan(truth) & ~np.isnan(values).all(axis=(0, 1)))
     if not case.size:
         return None
-    return ArmReads(context, answers, reference, truth[case] == 1, case, answers.values[..., case])
+    return ArmReads(context, answers, reference, truth[case] == 1, case, values[..., case])
 
 
 def _with_others(context: ReaderContext, answers: Answers, others: Floats) -> ArmReads | None:

@@ -18,7 +18,7 @@ from scipy.special import ndtr, ndtri
 from overread import codes
 from overread.codes import Text
 from overread.evaluation.context.estimate_rows import Counts, count, without_interval
-from overread.evaluation.context.score_matrix import NONE, Bools, Codes, Floats, ScoreMatrix
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix
 from overread.evaluation.context.strata import merge_small_strata
 from overread.stats import roc
 from overread.stats.estimate import Estimate
@@ -67,12 +67,11 @@ class Cases:
 def select(panel: ScoreMatrix, rater: str, finding: str, cases: Bools, *, within: bool = True) -> Cases:
     """Select the cases of the mask with a score and a reference standard; `within` keeps the strata of pairs."""
     index = np.flatnonzero(cases & panel.stated(rater, finding))
-    pairs = panel.pairs.codes[index]
     return Cases(
         panel.truths(finding)[index] == 1,
         panel.scores(rater, finding)[index],
         panel.patient[index],
-        pairs if within and (pairs != NONE).any() else None,
+        panel.pair_strata(index) if within else None,
         None if panel.weight is None else panel.weight[index],
         None if panel.strata is None else merge_small_strata(panel.strata[index], panel.patient[index]),
         panel.finite,
@@ -132,6 +131,16 @@ def combined(terms: Iterable[tuple[float, AucTerm]], n_patients: int) -> tuple[f
         total[one.patients] += coefficient * one.influence
     unseen = sum(coefficient**2 * one.unseen for coefficient, one in pairs)
     return sum(coefficient * one.value for coefficient, one in pairs), sqrt(float(total @ total) + unseen)
+
+
+def combined_term(terms: Iterable[tuple[float, AucTerm]], n_patients: int, counts: Counts | None = None) -> AucTerm:
+    """Return a linear combination of (coefficient, term) pairs as a term, for use in further combinations."""
+    pairs, total = list(terms), np.zeros(n_patients)
+    for coefficient, one in pairs:
+        total[one.patients] += coefficient * one.influence
+    value = sum(coefficient * one.value for coefficient, one in pairs)
+    unseen = sum(coefficient**2 * one.unseen for coefficient, one in pairs)
+    return AucTerm(value, np.arange(n_patients), total, counts or Counts(), unseen=unseen)
 
 
 def mean_area(areas: Sequence[AucTerm], n_patients: int) -> AucTerm:

@@ -16,6 +16,24 @@ from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.stats.estimate import Estimate
 
 MEAN = "(mean)"
+_PROPORTIONS = frozenset(
+    {
+        Metric.AUC,
+        Metric.PREVALENCE,
+        Metric.SENSITIVITY,
+        Metric.SPECIFICITY,
+        Metric.SENSITIVITY_AT_SPECIFICITY,
+        Metric.SPECIFICITY_AT_SENSITIVITY,
+        Metric.PPV,
+        Metric.NPV,
+        Metric.F1,
+        Metric.ACCURACY,
+        Metric.UNDERDIAGNOSIS,
+    }
+)
+_DIFFERENCES = frozenset(
+    {Metric.AUC_DIFFERENCE, Metric.AUC_DROP, Metric.SENSITIVITY_DIFFERENCE, Metric.SPECIFICITY_DIFFERENCE}
+)
 Row = dict[str, Any]
 
 
@@ -128,8 +146,8 @@ def row(
         "reference": place.reference,
         "policy": place.policy,
         "estimate": float(estimate.value),
-        "low": float(estimate.low),
-        "high": float(estimate.high),
+        "low": _limited(metric, estimate.low),
+        "high": _limited(metric, estimate.high),
         "se": float(estimate.se),
         "p": float(estimate.p),
         "p_adjusted": nan,
@@ -140,6 +158,17 @@ def row(
         **_texts(estimate),
         **(test or {}),
     }
+
+
+def _limited(metric: str, limit: float) -> float:
+    """Cut a limit of an interval at the ends of the range of the metric; a normal interval knows no range.
+
+    >>> _limited("auc", 1.02), _limited("auc_drop", -0.1), _limited("auc", nan)
+    (1.0, -0.1, nan)
+    """
+    if metric in _PROPORTIONS:
+        return float(np.clip(limit, 0.0, 1.0))
+    return float(np.clip(limit, -1.0, 1.0)) if metric in _DIFFERENCES else float(limit)
 
 
 def _texts(estimate: Estimate) -> Row:

@@ -3,83 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    SiteMean,
+    AreaKey,
+    SiteAggregate,
+    aggregate_sites,
     macro_note,
+    over_pairs,
+    parts_of,
     population_cases,
-    site_mean,
+    population_note,
 )
-from overread.evaluation.context.auc_terms import AucTerm
-from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, mean_row
-from overread.evaluation.context.patient_draws import STEP, Draws, RaterCases, auc_replicates, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix
+from overread.evaluation.context.auc_terms import linear_estimate, mean_terms
+from overread.evaluation.context.estimate_rows import MEAN, EstimateKey, Row, add_notes, count, counts_at, mean_row
+from overread.evaluation.context.patient_draws import STEP, RaterCases, auc_replicates, totals
+from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.models.standalone import Calls, calls
 from overread.evaluation.progress import advancing
 from overread.stats.estimate import Estimate
 from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
-def site_replicates(
-    panel: ScoreMatrix,
-    drawn: Draws,
-    areas: Mapping[tuple[str, str, str], AucTerm],
-    raters: Sequence[str],
-    config: EvaluationConfig,
-) -> dict[tuple[str, str, str], Floats]:
-    """Compute the within-site AUC of every rater and evaluable finding in every replicate, by rater, finding and
-    site.
+def with_replicates(context: AnalysisContext) -> AnalysisContext:
+    """Return the context with the AUCs of evaluable findings of every population in every replicate.
+
+    An AUC over pairs of several sites has no replicates, and its intervals are from influence values. A patient drawn
+    c times gives c squared pairs of its own images, expected twice as many as between two patients. With few patients
+    at a site this shifts the replicates noticeably, because two images of one patient are harder to tell apart.
     """
-    keys = [
-        k
-        for k, a in areas.items()
-        if k[0] in raters and a.counts.at_least(config.minimum_present, config.minimum_absent)
-    ]
-    masks = {s: panel.at([s]) for s in panel.site.levels}
-    replicates: dict[tuple[str, str, str], Floats] = {}
+    panel = context.panel
+    wanted = {
+        (r, f, part)
+        for r in context.raters
+        for f in panel.findings
+        for population in context.populations[r]
+        if not over_pairs(context, population)
+        for part in parts_of(context, r, f, population)
+    }
+    keys = [k for k, a in context.areas.items() if k in wanted and context.evaluable(a.counts)]
+    replicates: dict[AreaKey, Floats] = {}
     for a in advancing(range(0, len(keys), STEP)):
         step = keys[a : a + STEP]
-        values = auc_replicates(panel, drawn, [RaterCases(r, f, masks[s]) for r, f, s in step])
+        values = auc_replicates(panel, context.drawn, [RaterCases(r, f, panel.at(part)) for r, f, part in step])
         replicates |= {k: values[:, i] for i, k in enumerate(step)}
-    return replicates
+    return replace(context, replicates=replicates)
 
 
 def evaluable_sites(
     context: AnalysisContext, rater: str, population: Population, findings: Sequence[str] | None = None
-) -> dict[str, SiteMean]:
+) -> dict[str, SiteAggregate]:
     """Return the sites of every prespecified finding that is evaluable for this rater in this population."""
     selected = context.macro() if findings is None else findings
-    found = {f: site_mean(context, rater, f, population) for f in selected if context.panel.gives(rater, f)}
+    found = {f: aggregate_sites(context, rater, f, population) for f in selected if context.panel.gives(rater, f)}
     return {f: r for f, r in found.items() if r.evaluable}
 
 
-def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteMean]) -> tuple[float, Floats]:
-    """Compute the mean over findings of the mean AUC over sites, and its replicates (replicates,)."""
+def mean_over(context: AnalysisContext, rater: str, reaches: Mapping[str, SiteAggregate]) -> tuple[float, Floats]:
+    """Compute the mean over findings of the AUC of a population, and its replicates (replicates,)."""
     values = [np.mean([a.value for a in r.areas]) for r in reaches.values()]
-    draws = [np.mean([context.replicates[rater, f, s] for s in r.sites], axis=0) for f, r in reaches.items()]
+    draws = [np.mean([context.replicates[rater, f, p] for p in r.parts], axis=0) for f, r in reaches.items()]
     return float(np.mean(values)), np.mean(draws, axis=0)
+
+
+def mean_estimate(
+    context: AnalysisContext, rater: str, population: Population, reaches: Mapping[str, SiteAggregate]
+) -> Estimate:
+    """Estimate the mean AUC over findings, with a percentile interval, or one from influence values where the AUCs are
+    over pairs of several sites; NaN without a finding.
+    """
+    confidence = context.config.confidence
+    if not reaches:
+        return Estimate(np.nan)
+    if over_pairs(context, population):
+        terms = mean_terms([a for r in reaches.values() for a in r.areas])
+        return linear_estimate(terms, context.panel.n_patients, confidence=confidence)
+    value, draws = mean_over(context, rater, reaches)
+    return percentile_interval(draws, value=value, confidence=confidence)
 
 
 def macro_discrimination(context: AnalysisContext) -> list[Row]:
     """Estimate the mean AUC over the prespecified findings, for every rater and population."""
     rows = []
-    for rater in context.raters:
+    for rater in (r for r in context.raters if context.panel.ranks_any(r)):
         for population in context.populations[rater]:
             place = context.place(Analysis.STANDALONE, MEAN, rater, population)
             reaches = evaluable_sites(context, rater, population)
-            note = macro_note(context, list(reaches))
-            if reaches:
-                value, draws = mean_over(context, rater, reaches)
-                estimate = percentile_interval(draws, value=value, confidence=context.config.confidence)
-            else:
-                estimate = Estimate(np.nan)
-            estimate = add_notes(estimate, note)
+            sites = population_note(context, population, [rater], over=list(reaches))
+            note = codes.notes(macro_note(context, list(reaches)), sites)
+            estimate = add_notes(mean_estimate(context, rater, population, reaches), note)
             rows.append(mean_row(place, Metric.AUC, estimate, over=list(reaches), confidence=context.config.confidence))
     return rows
 
@@ -102,7 +121,13 @@ def _points(context: AnalysisContext, rater: str) -> list[str]:
 def _macro_point(context: AnalysisContext, rater: str, population: Population, name: str) -> list[Row]:
     place, frozen = context.place(Analysis.STANDALONE, MEAN, rater, population), context.frozen[rater]
     found = {f: c for f in context.macro() if (c := _evaluable_calls(context, place.to(finding=f), population, name))}
-    note = macro_note(context, list(found))
+    halved = tuple(
+        f for f in context.macro() if f not in found and _lost_by_half(context, place.to(finding=f), population)
+    )
+    note = codes.notes(
+        macro_note(context, list(found)),
+        codes.note("findings_lost_by_half", findings=halved) if halved else None,
+    )
     rows = []
     for metric in (Metric.SENSITIVITY, Metric.SPECIFICITY):
         estimate = Estimate(np.nan)
@@ -113,8 +138,8 @@ def _macro_point(context: AnalysisContext, rater: str, population: Population, n
             hits, size = drawn[:, 0::2], drawn[:, 1::2]
             rates = np.divide(hits, size, out=np.full(hits.shape, np.nan), where=size > 0)
             estimate = percentile_interval(rates.mean(axis=1), value=value, confidence=context.config.confidence)
-        at = f"operating_point={name}"
-        estimate = add_notes(estimate, frozen.words, note)
+        at = point_at(name)
+        estimate = add_notes(estimate, frozen.words_over(found), note)
         rows.append(mean_row(place, metric, estimate, over=list(found), at=at, confidence=context.config.confidence))
     return rows
 
@@ -130,6 +155,16 @@ def _evaluable_calls(context: AnalysisContext, place: EstimateKey, population: P
         context.panel, context.frozen[place.rater], place, threshold, population_cases(context, population)
     )
     return point_calls if context.evaluable(count(point_calls.truth.astype(np.float64), point_calls.patient)) else None
+
+
+def _lost_by_half(context: AnalysisContext, place: EstimateKey, population: Population) -> bool:
+    """Return whether a finding has too few patients only because thresholds were fitted on half of them."""
+    part = context.frozen[place.rater].part(place.finding)
+    if part.origin != "half" or not context.panel.gives(place.rater, place.finding):
+        return False
+    cases = population_cases(context, population)
+    whole, tested = (counts_at(context.panel, place.rater, place.finding, m) for m in (cases, cases & part.tested))
+    return context.evaluable(whole) and not context.evaluable(tested)
 
 
 def hits_and_size(context: AnalysisContext, point_calls: Calls, metric: str) -> tuple[Floats, Floats]:

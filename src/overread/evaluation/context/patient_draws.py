@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from overread.evaluation.context.score_matrix import NONE, Bools, Floats, ScoreMatrix
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix
 from overread.stats.resampling import patient_bootstrap
 
 FEWEST_DRAWN = 10  # patients of a stratum that are drawn within it
@@ -34,12 +35,13 @@ class RaterCases:
     cases: Bools
 
 
-def draws(panel: ScoreMatrix, *, rng: np.random.Generator, replicates: int) -> Draws:
+def draws(panel: ScoreMatrix, *, rng: np.random.Generator, replicates: int, within_sites: bool = True) -> Draws:
     """Draw patients with replacement, within sites if no patient has cases at two sites, and within sampling strata.
 
-    Strata are not used if one holds fewer than ten patients at a site: resamples of so few vary too little.
+    Strata are not used if one holds fewer than ten patients at a site: resamples of so few vary too little. For the
+    same reason `within_sites` is False where AUCs are over pairs of all sites, which may have few patients each.
     """
-    disjoint = not shared_patients(panel.patient, panel.site.codes)
+    disjoint = within_sites and not shared_patients(panel.patient, panel.site.codes)
     strata = panel.site.codes if disjoint and len(panel.site.levels) > 1 else None
     finer = None
     if panel.strata is not None:
@@ -59,43 +61,67 @@ def shared_patients(patient: np.ndarray, site: np.ndarray) -> int:
 
 
 def auc_replicates(panel: ScoreMatrix, drawn: Draws, selections: Sequence[RaterCases]) -> Floats:
-    """Compute the AUC of every selection in every replicate (replicates, n_selections), within strata of pairs if
-    given.
+    """Compute the AUC of every selection in every replicate (replicates, n_selections), over pairs of cases within
+    strata where pairs are restricted to these (`ScoreMatrix.pair_strata`).
     """
-    parts: list[tuple[int, Bools]] = []
-    for i, selection in enumerate(selections):
-        mask = selection.cases & panel.stated(selection.rater, selection.finding)
-        parts += [(i, mask & (panel.pairs.codes == s)) for s in _strata(panel, mask)]
-    values = (
-        np.concatenate(
-            [_auc_block(panel, drawn, selections, parts[a : a + _AT_ONCE]) for a in range(0, len(parts), _AT_ONCE)],
-            axis=1,
-        )
-        if parts
-        else np.empty((len(drawn.counts), 0))
-    )
-    aucs = np.full((len(drawn.counts), len(selections)), np.nan)
-    for i in range(len(selections)):
-        mine = [k for k, (owner, _) in enumerate(parts) if owner == i]
-        if len(mine) == 1:
-            aucs[:, i] = values[:, mine[0]]
-        elif mine:
-            aucs[:, i] = _pair_weighted(panel, drawn, selections[i], [parts[k][1] for k in mine], values[:, mine])
+    blocks = [_auc_block(panel, drawn, selections[a : a + _AT_ONCE]) for a in range(0, len(selections), _AT_ONCE)]
+    return np.concatenate(blocks, axis=1) if blocks else np.empty((len(drawn.counts), 0))
+
+
+def _auc_block(panel: ScoreMatrix, drawn: Draws, selections: Sequence[RaterCases]) -> Floats:
+    masks = [s.cases & panel.stated(s.rater, s.finding) for s in selections]
+    truth, score = stack_scores(panel, list(zip(selections, masks, strict=True)))
+    strata: dict[int, tuple[Codes, Codes]] = {}
+    for i, mask in enumerate(masks):
+        index = np.flatnonzero(mask)
+        restricted = panel.pair_strata(index)
+        if restricted is not None and np.unique(restricted).size > 1:
+            strata[i] = (index, np.unique(restricted, return_inverse=True)[1])
+            score[i, index] = _stratum_by_stratum(score[i, index], strata[i][1])
+    aucs: Floats = patient_bootstrap.auc_replicates(
+        truth, score[None], drawn.counts, cluster=panel.patient, weights=panel.weight
+    )[:, 0]
+    for i, (index, stratum) in strata.items():
+        aucs[:, i] = _within_strata(aucs[:, i], panel, drawn, truth[i, index] == 1, (index, stratum))
     return aucs
 
 
-def _strata(panel: ScoreMatrix, mask: Bools) -> list[int]:
-    codes = np.unique(panel.pairs.codes[mask])
-    return [int(c) for c in codes] if codes.size else [NONE]
+def _stratum_by_stratum(score: Floats, stratum: Codes) -> Floats:
+    """Return ranks of the cases in which every case of a stratum is above every case of the strata before it."""
+    order = np.lexsort((score, stratum))
+    ranked, own = score[order], stratum[order]
+    rank = np.empty(score.size)
+    rank[order] = np.cumsum(np.r_[False, (ranked[1:] != ranked[:-1]) | (own[1:] != own[:-1])])
+    return rank
 
 
-def _auc_block(
-    panel: ScoreMatrix, drawn: Draws, selections: Sequence[RaterCases], parts: Sequence[tuple[int, Bools]]
+def _within_strata(
+    auc: Floats, panel: ScoreMatrix, drawn: Draws, present: Bools, strata: tuple[Codes, Codes]
 ) -> Floats:
-    truth, score = stack_scores(panel, [(selections[i], mask) for i, mask in parts])
-    return patient_bootstrap.auc_replicates(
-        truth, score[None], drawn.counts, cluster=panel.patient, weights=panel.weight
-    )[:, 0]
+    """Compute the AUC over pairs within strata from that of all pairs of the scores of `_stratum_by_stratum`.
+
+    With m_k present and n_k absent cases drawn of stratum k, the concordant pairs of all strata together are
+    AUC (sum of m_k) (sum of n_k); those of two strata k < l are all m_l n_k pairs, as stratum l is above stratum k.
+    """
+    index, stratum = strata
+    m, n = (_drawn(drawn, panel, index[among], stratum[among], int(stratum.max()) + 1) for among in (present, ~present))
+    below = np.cumsum(n, axis=1) - n
+    concordant = np.nan_to_num(auc) * m.sum(axis=1) * n.sum(axis=1) - (m * below).sum(axis=1)
+    pairs = (m * n).sum(axis=1)
+    if panel.weight is None:  # counts of pairs are whole numbers and halves
+        concordant = np.rint(2 * concordant) / 2
+    within: Floats = np.divide(concordant, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+    return within
+
+
+def _drawn(drawn: Draws, panel: ScoreMatrix, cases: Codes, stratum: Codes, n_strata: int) -> Floats:
+    """Sum the (weighted) drawn cases by stratum (replicates, n_strata)."""
+    weight = np.ones(cases.size) if panel.weight is None else panel.weight[cases]
+    per_patient = csr_array((weight, (stratum, panel.patient[cases])), shape=(n_strata, panel.n_patients))
+    sums = np.empty((len(drawn.counts), n_strata))
+    for a in range(0, len(sums), 256):  # in blocks, because the product needs the counts as floats
+        sums[a : a + 256] = (per_patient @ drawn.counts[a : a + 256].T.astype(np.float64)).T
+    return sums
 
 
 def stack_scores(panel: ScoreMatrix, parts: Sequence[tuple[RaterCases, Bools]]) -> tuple[Floats, Floats]:
@@ -103,27 +129,6 @@ def stack_scores(panel: ScoreMatrix, parts: Sequence[tuple[RaterCases, Bools]]) 
     truth = np.stack([np.where(mask, panel.truths(s.finding), np.nan) for s, mask in parts])
     score = np.stack([panel.scores(s.rater, s.finding) for s, _ in parts])
     return truth, score
-
-
-def _pair_weighted(
-    panel: ScoreMatrix, drawn: Draws, selection: RaterCases, masks: Sequence[Bools], values: Floats
-) -> Floats:
-    """Compute the mean over strata weighted by the number of pairs (present x absent) in every replicate."""
-    truth = panel.truths(selection.finding)
-    pairs = np.stack(
-        [_drawn(drawn, panel, mask & (truth == 1)) * _drawn(drawn, panel, mask & (truth == 0)) for mask in masks],
-        axis=1,
-    )  # (replicates, n_strata)
-    total = pairs.sum(axis=1)
-    weighted = np.where(pairs > 0, pairs * np.nan_to_num(values), 0.0).sum(axis=1)
-    mean: Floats = np.divide(weighted, total, out=np.full(total.shape, np.nan), where=total > 0)
-    return mean
-
-
-def _drawn(drawn: Draws, panel: ScoreMatrix, mask: Bools) -> Floats:
-    weight = None if panel.weight is None else panel.weight[mask]
-    cases = np.bincount(panel.patient[mask], weight, minlength=panel.n_patients).astype(np.float64)
-    return totals(drawn, cases[:, None])[:, 0]
 
 
 def rate_replicates(

@@ -42,11 +42,19 @@ class ReadMatrix:
     graded: Floats  # (n_reads,)
     references: tuple[str, ...]
     truth: Mapping[tuple[str, str, str], Floats] = field(default_factory=dict)  # finding, reference, policy
+    made: Mapping[tuple[str, str], Bools] = field(default_factory=dict)  # finding, reference (n_readers, n_cases)
 
     def truths(self, finding: str, reference: str, policy: str) -> Floats:
         """Return the truth (n_cases,) of a finding by a reference standard, and by a policy if it depends on one."""
         found = self.truth.get((finding, reference, policy), self.truth.get((finding, reference, "")))
         return np.full(len(self.case_id), np.nan) if found is None else found
+
+    def not_judged(self, finding: str, reference: str) -> Bools:
+        """Return the reads (n_readers, n_cases) that a reference does not judge, because their reader made its
+        label.
+        """
+        none = np.zeros((1, 1), dtype=bool)
+        return np.broadcast_to(self.made.get((finding, reference), none), (len(self.readers), len(self.case_id)))
 
     def scored(self, finding: str) -> Bools:
         """Return whether every output for the finding has a score for the case (n_cases,)."""
@@ -87,6 +95,7 @@ def read_panel(joined: ReadJoin, config: EvaluationConfig, *, raters: Sequence[s
         graded=reads["score"].fill_null(np.nan).to_numpy(),
         references=joined.truths.names,
         truth=_truths(joined.truths.frame, names),
+        made=_made(joined.made, readers, names),
     )
 
 
@@ -104,6 +113,18 @@ def _scores(
 def _truths(frame: pl.DataFrame, names: Sequence[str]) -> dict[tuple[str, str, str], Floats]:
     parts = frame.partition_by("finding", "reference", "uncertain_call", as_dict=True)
     return {(str(f), str(r), str(u)): _placed(mine, "truth", names) for (f, r, u), mine in parts.items()}
+
+
+def _made(
+    made: Mapping[str, pl.DataFrame], readers: Sequence[str], names: Sequence[str]
+) -> dict[tuple[str, str], Bools]:
+    masks = {}
+    for reference, frame in made.items():
+        for (finding,), mine in frame.partition_by("finding", as_dict=True).items():
+            mask = np.zeros((len(readers), len(names)), dtype=bool)
+            mask[_codes(mine["reader"], readers), _codes(mine["case_id"], names)] = True
+            masks[str(finding), reference] = mask
+    return masks
 
 
 def _placed(frame: pl.DataFrame, value: str, names: Sequence[str]) -> Floats:

@@ -17,8 +17,17 @@ from overread.evaluation.context.estimate_rows import count as counted
 from overread.evaluation.context.read_matrix import ReadMatrix, read_panel
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats, ScoreMatrix, build_scores
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.context.thresholds import FEWEST, Frozen, Threshold, from_half, from_model, from_tune
+from overread.evaluation.context.thresholds import (
+    FEWEST,
+    Frozen,
+    Threshold,
+    from_half,
+    from_model,
+    from_tune,
+    locked_points,
+)
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.matching import Join
 from overread.evaluation.join.read_matching import ReadJoin
 from overread.evaluation.join.reference_standards import DERIVED, OTHERS
@@ -34,6 +43,11 @@ class ReaderThresholds:
     thresholds: Mapping[str, Threshold]
     tested: Bools
     words: Text
+
+    @property
+    def decided(self) -> bool:
+        """Whether the output gives decisions: it has an operating point and no ROC curve."""
+        return DECISION in self.thresholds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +104,10 @@ class ReaderContext:
         index = np.flatnonzero(mine)
         return ReadSelection(finding, arm, policy, index, panel.reader[index], panel.case[index], call[index] == 1)
 
+    def ranked(self, finding: str) -> tuple[str, ...]:
+        """Return the outputs with scores of a finding, which have a ROC curve; those with decisions have none."""
+        return tuple(r for r in self.panel.outputs[finding] if not self.points[finding, r].decided)
+
     def pooled(self, reads: ReadSelection, truth: Floats, *, cases: Bools | None = None) -> PooledReads:
         """Pool the reads with a reference standard (n_reads,), of the cases of a mask if one is given."""
         panel = self.panel
@@ -106,8 +124,12 @@ class ReaderContext:
         )
 
     def truth(self, reads: ReadSelection, reference: str) -> Floats:
-        """Return the truth of each read by a reference standard (n_reads,), NaN without a label."""
-        return self.panel.truths(reads.finding, reference, reads.policy)[reads.case]
+        """Return the truth of each read by a reference standard (n_reads,), NaN without a label or if its reader made
+        the label.
+        """
+        truth = self.panel.truths(reads.finding, reference, reads.policy)[reads.case]
+        made = self.panel.not_judged(reads.finding, reference)[reads.reader, reads.case]
+        return np.where(made, np.nan, truth)
 
     def counts(self, pool: PooledReads) -> Counts:
         """Count the cases and patients of a pool."""
@@ -122,12 +144,17 @@ class ReaderContext:
             f"References side by side: {', '.join(panel.references)}.",
             f"Product bootstrap: {len(self.drawn):,} resamples of readers and, independently, of patients.",
         ]
-        reader_made = [r for r in panel.references if r in (*DERIVED, *config.reader_made)]
+        reader_made = [r for r in panel.references if r in (*DERIVED, *config.made_by_all)]
         sentences += (
             [f"Made from these readers' own reads, which favours them: {', '.join(reader_made)}."]
             if reader_made
             else []
         )
+        if panel.weight is not None and len(panel.arms) > 1:
+            sentences.append(
+                "Comparisons of arms use the sampling weights; there is no analysis of variance of weighted reads, "
+                "and reading time and trust are not weighted."
+            )
         for one in config.mapping:
             sentences.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
         return tuple(sentences)
@@ -147,9 +174,12 @@ class ReaderContext:
         """Report whether the readers contributed to this reference standard, and the outcome of Dawid-Skene ("" = main
         policy).
         """
-        reader_made = reference in (*DERIVED, *self.config.reader_made)
+        reader_made = reference in (*DERIVED, *self.config.made_by_all)
         note = self.joined.truths.note(finding, reference, policy or self.config.uncertain_calls)
-        return codes.notes(FAVOURED if reader_made else None, note)
+        made = np.flatnonzero(self.panel.not_judged(finding, reference).any(axis=1))
+        makers = tuple(self.panel.readers[r] for r in made)
+        words = codes.note("makers_excluded", readers=makers) if makers else None
+        return codes.notes(FAVOURED if reader_made else None, words, note)
 
 
 def build_reader_context(
@@ -211,9 +241,17 @@ def _points(
     for finding, raters in read_matrix.outputs.items():
         for rater in raters:
             frozen = None
+            model = models[rater]
+            own = context.frozen[model].own if rater == model else locked_points(context.panel, rater, {})
+            if finding in own:  # given, or decisions: nothing is fitted, and every read case is tested
+                everything = np.ones(len(read_matrix.case_id), dtype=bool)
+                points[finding, rater] = ReaderThresholds(
+                    own[finding].thresholds[finding], everything, own[finding].words
+                )
+                continue
             if ground is not None:
                 unread = np.array([p not in read_patients for p in ground.patients])
-                frozen = _frozen(ground, tune, context, (finding, rater, models[rater]), (unread, half))
+                frozen = _frozen(ground, tune, context, (finding, rater, model), (unread, half))
             points[finding, rater] = _on_reads(frozen, ground, read_matrix, finding)
     return points
 

@@ -13,6 +13,7 @@ from overread import codes
 from overread.codes import Text
 from overread.errors import InputError
 from overread.evaluation.context.strata import merge_small_strata, sampling_strata
+from overread.evaluation.join.label_states import Pair
 from overread.evaluation.join.matching import Join
 
 Floats = NDArray[np.float64]
@@ -53,6 +54,8 @@ class ScoreMatrix:
     strata: Codes | None = None  # (n_cases,) what the patients of a weighted sample were drawn within
     unstratified: Text = codes.NONE  # why the sampling strata are not used
     finite: bool = False  # estimates are about the population that was drawn from, as large as the sum of the weights
+    decisions: frozenset[Pair] = frozenset()  # raters and findings whose values are decisions, 1 or 0, and no scores
+    across_sites: bool = True  # whether an AUC over several sites compares cases of different sites
 
     @property
     def n_patients(self) -> int:
@@ -64,6 +67,16 @@ class ScoreMatrix:
         indices = [i for i, s in enumerate(self.site.levels) if s in sites]
         inside: Bools = np.isin(self.site.codes, indices)
         return inside
+
+    def pair_strata(self, cases: Codes) -> Codes | None:
+        """Return the strata within which the cases (by index) are compared in an AUC; None = all pairs.
+
+        The strata of `pairs_within` are within sites; without them a site is one stratum.
+        """
+        pairs, site = self.pairs.codes[cases], self.site.codes[cases]
+        if not self.across_sites and (site != site[:1]).any():
+            return site * (len(self.pairs.levels) + 1) + pairs + 1
+        return pairs if (pairs != NONE).any() else None
 
     def stated(self, rater: str, finding: str) -> Bools:
         """Return whether each case has a reference standard and a score (n_cases,)."""
@@ -84,6 +97,14 @@ class ScoreMatrix:
     def gives(self, rater: str, finding: str) -> bool:
         """Return whether the finding is an output of the rater."""
         return finding in self.findings and bool((~np.isnan(self.scores(rater, finding))).any())
+
+    def ranks(self, rater: str, finding: str) -> bool:
+        """Return whether the rater has scores of the finding, which rank the cases, and not decisions."""
+        return (rater, finding) not in self.decisions and self.gives(rater, finding)
+
+    def ranks_any(self, rater: str) -> bool:
+        """Return whether the rater has scores, and not decisions, of any finding."""
+        return any(self.ranks(rater, f) for f in self.findings) or not any(r == rater for r, _ in self.decisions)
 
 
 def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> ScoreMatrix:
@@ -129,6 +150,7 @@ def build_scores(joined: Join, *, policy: str = "", finite: bool = False) -> Sco
         strata=strata,
         unstratified=unstratified,
         finite=finite,
+        decisions=joined.decisions,
     )
 
 

@@ -1,4 +1,4 @@
-"""Internal and external populations of a rater: internal sites are those that it was trained on."""
+"""Internal and external populations of a rater, and how an AUC over several sites is aggregated."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.evaluation_config import AGGREGATIONS, EvaluationConfig
 
 INTERNAL = "internal"
+WITHIN_SITE_MEAN, STRATIFIED, POOLED = AGGREGATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,25 @@ def trained_at(rater: str, config: EvaluationConfig, models: Mapping[str, Mappin
     if not record or "training_sites" not in record:
         return None
     return tuple(record["training_sites"])
+
+
+def aggregation_over_sites(
+    raters: Sequence[str], config: EvaluationConfig, models: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Return how AUCs over several sites are aggregated: the configured way, or by design.
+
+    Where training sites are known (from a model.json) or stated (roles, internal or external sites), the sites of a
+    population are hospitals chosen by the study, and the AUC is the unweighted mean over them. Otherwise the sites are
+    a property of a test set from elsewhere, often many and small, and the AUC is over pairs of cases of the same site.
+    One way holds for all raters, so that their AUCs have the same estimand.
+
+    >>> aggregation_over_sites(["acme"], EvaluationConfig(), {})
+    'stratified'
+    >>> aggregation_over_sites(["acme"], EvaluationConfig(external_sites=("b",)), {})
+    'within-site mean'
+    """
+    if config.aggregation:
+        return config.aggregation
+    stated = config.roles or config.internal_sites or config.external_sites
+    known = stated or any(trained_at(rater, config, models) is not None for rater in raters)
+    return WITHIN_SITE_MEAN if known else STRATIFIED

@@ -114,7 +114,7 @@ def _site(context: AnalysisContext, name: str, compared: Sequence[str]) -> SiteR
     panel = context.panel
     areas, refused, counts = {}, {}, {}
     for finding in context.config.findings or panel.findings:
-        silent = [m for m in compared if not panel.gives(m, finding)]
+        silent = [m for m in compared if not panel.ranks(m, finding)]
         mask = _same_cases(context, name, finding, [m for m in compared if m not in silent])
         if finding in panel.findings:
             counts[finding] = count(np.where(mask, panel.truths(finding), np.nan), panel.patient)
@@ -132,7 +132,8 @@ def _site(context: AnalysisContext, name: str, compared: Sequence[str]) -> SiteR
 def _matched(context: AnalysisContext, finding: str, mask: Bools) -> list[str]:
     """The size-matched model where it scored every one of these cases."""
     name = context.config.matched
-    available = name in context.raters and bool(context.panel.stated(name, finding)[mask].all())
+    scored = name in context.raters and (name, finding) not in context.panel.decisions
+    available = scored and bool(context.panel.stated(name, finding)[mask].all())
     return [name] if available else []
 
 
@@ -175,7 +176,7 @@ def _place(context: AnalysisContext, finding: str, a: str, b: str, site: str) ->
 def _used(site: SiteResult) -> Text:
     """The findings of the mean at a site, or why there are none."""
     if site.areas:
-        return mean_note(list(site.areas))
+        return mean_note(list(site.areas), of=len(site.areas) + len(site.refused))
     why = (codes.note("finding_not_evaluable", finding=f, reason=str(text)) for f, text in site.refused.items())
     return codes.notes(codes.note("not_evaluable"), *why)
 

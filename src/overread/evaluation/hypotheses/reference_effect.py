@@ -59,7 +59,7 @@ def reference_rows(context: ReaderContext, *, protocol_hash: str = "") -> tuple[
     found: dict[tuple[str, str], list[OutputUnderReferences]] = {}
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         stating = [r for r in context.panel.references if not np.isnan(_truth(context, finding, r)).all()]
-        for rater in context.panel.outputs[finding]:
+        for rater in context.ranked(finding):
             standings = [
                 _standing(context, (finding, rater), p, stating)
                 for p in context.populations[context.models[rater]]
@@ -260,7 +260,7 @@ def _contrasts(
     own, contrasts = _own(context), {}  # type: ignore[var-annotated]
     for inside, outside in pairs:
         model = context.models[inside.rater]
-        outputs = context.panel.outputs[inside.finding]
+        outputs = context.ranked(inside.finding)
         first = next(r for r in outputs if context.models[r] == model)
         both = own in inside.areas and own in outside.areas
         if inside.rater != first or not (inside.evaluable and outside.evaluable and both):

@@ -12,6 +12,7 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, examples_of
 
 _NO_SUBGROUPS = ("image_id", "case_id", "patient_id", "weight", "pairs_within", "stratum", "row", "path", "sha256")
+UNKNOWN = "unknown"
 _FIXED = ("patient_id", "site", "weight", "pairs_within", "stratum")
 
 
@@ -29,7 +30,8 @@ def case_table(images: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
     """Return one row per case: case_id, patient_id, site, weight, pairs_within, stratum, and the subgroup columns as
     text.
 
-    stratum is kept only if weights differ: it is the sampling stratum of the patients. A case whose images belong to
+    A value "unknown" in a subgroup column is a missing value. stratum is kept only if weights differ: it is the
+    sampling stratum of the patients. A case whose images belong to
     several patients, sites, weights, strata of pairs or sampling strata is refused. A subgroup column in which the
     images of a case differ is set to null and counted.
     """
@@ -73,7 +75,8 @@ def _subgroup_columns(images: pl.DataFrame, config: EvaluationConfig) -> dict[st
             found = f"columns {', '.join(known)}" if known else "no column that defines subgroups"
             raise InputError("images", f"the subgroup column '{column}'", found, do=did_you_mean(column, known))
         else:
-            columns[column] = pl.col(column).cast(pl.String)
+            text = pl.col(column).cast(pl.String)  # "unknown" is a missing value, not a group
+            columns[column] = pl.when(text.str.to_lowercase() != UNKNOWN).then(text)
     return columns
 
 

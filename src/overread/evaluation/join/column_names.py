@@ -45,14 +45,17 @@ MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "arm": (("arm",),),
     "round": (("round",),),
-    "finding": (("finding", "finding name", "pathology", "observation"),),
+    "finding": (("finding", "finding name", "pathology", "observation", "class name"),),
     "state": (("state",),),
-    "call": (("call",),),
+    "call": (("call",), ("decision",)),
     "score": (("score", "probability", "prob"),),
     "model": (("model", "model name", "algorithm"),),
     "source": (("source", "label source"),),
     "shift": (("shift",),),
+    "threshold": (("threshold", "cut-off", "cutoff", "cut point"),),
+    "name": (("operating point", "name"),),
 }
+_NO_FINDING = "Or give a long table, or state the study's own findings: --extra-findings TITLE."
 # What may stand before or after a finding in a column's name, by table.
 _AFFIXES = {
     "predictions": {
@@ -66,7 +69,10 @@ _AFFIXES = {
         "score",
         "logit",
         "sigmoid",
+        "call",
+        "decision",
     },
+    "thresholds": {"threshold", "cutoff"},
     "labels": {"label", "gt", "truth", "true", "target", "y", "state"},
     "reads": {"call", "read", "answer", "rating", "score"},
 }
@@ -173,6 +179,11 @@ def names_a_finding(column: str, words: FindingWords) -> bool:
     return any(finding_of(column, table, words) for table in _AFFIXES)
 
 
+def has_meaning(column: str) -> bool:
+    """Return whether a column is one that tables name, other than a finding."""
+    return plain(column) in _KNOWN
+
+
 def finding_columns(
     columns: Sequence[str], table: str, path: object, *, keys: Collection[str], words: FindingWords
 ) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -189,10 +200,11 @@ def finding_columns(
     for column in (c for c in columns if c not in keys):
         if finding := finding_of(column, table, words):
             taken[column] = finding
-        elif plain(column) in _KNOWN or names_a_finding(column, words):
+        elif has_meaning(column) or names_a_finding(column, words):
             unused.append(column)  # of a known meaning that this table has no place for
         elif hint := did_you_mean(" ".join(_without_affixes(column, table)), words.written):
-            problems.append(InputError(path, "columns that name findings", f"'{column}'", do=hint))
+            do = f'{hint} A finding of its own: --extra-findings "{column}".'
+            problems.append(InputError(path, "columns that name findings", f"'{column}'", do=do))
         else:
             unused.append(column)
     for finding in sorted({f for f in taken.values() if list(taken.values()).count(f) > 1}):
@@ -208,7 +220,7 @@ def finding_columns(
         )
     if not taken and not problems:
         found = f"columns {', '.join(columns)}"
-        problems.append(InputError(path, "columns that name findings", found, do="Or give a long table."))
+        problems.append(InputError(path, "columns that name findings", found, do=_NO_FINDING))
     if problems:
         raise InputError.all(problems)
     return taken, tuple(unused)

@@ -7,6 +7,7 @@ import polars as pl
 from overread import tables
 from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.reader_context import ReaderContext
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.matching import Join
 from overread.evaluation.join.read_rows import joined_reads
 
@@ -26,6 +27,7 @@ def joined_table(joined: Join, context: AnalysisContext, reading: ReaderContext 
         call = pl.when(pl.col("score") >= pl.col("_threshold")).then(pl.lit("present")).otherwise(pl.lit("absent"))
         frame = frame.with_columns(
             pl.when(pl.col("_threshold").is_not_null()).then(call).alias("call"),
+            pl.when(pl.col("call_at").ne_missing(DECISION)).then("score").alias("score"),  # a decision has no score
             pl.lit("model").alias("arm"),
             pl.lit("none").alias("shift"),
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from overread import codes, tables
+from overread.errors import InputError
 from overread.evaluation.join.account import TABLES, Dropped
+from overread.evaluation.join.column_names import has_meaning, plain
 from overread.tables.text.missing import PROGRAMS, UNKNOWN
 
 _STATES = {
@@ -31,6 +34,10 @@ _STATES = {
 }
 MISSING = (*PROGRAMS, *UNKNOWN)
 WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE, true, false"
+Pair = tuple[str, str]  # a rater and a finding
+DECISION = "decision"  # the operating point of decisions, which have no threshold
+_TEXT = (pl.String, pl.Boolean)
+_DECISIONS = {"call", "decision"}  # parts of a column's name that say that it holds decisions
 
 
 def spelt(column: str, spellings: Mapping[str, str] | None) -> pl.Expr:
@@ -79,6 +86,70 @@ def state(column: str = "said") -> pl.Expr:
     return word.replace_strict(_STATES, default=None)
 
 
+def decided_pairs(scores: pl.DataFrame, rater: str = "rater") -> frozenset[Pair]:
+    """Return the raters and findings whose values are decisions, all 0 or 1.
+
+    A column of one value is a decision only if all values of its rater are 0 or 1: the scores of a rare finding may be
+    0.0 throughout.
+
+    >>> values = pl.DataFrame({"rater": ["a", "a", "b", "b"], "finding": ["mass"] * 4, "score": [0, 1, 0, 0.5]})
+    >>> sorted(decided_pairs(values))
+    [('a', 'mass')]
+    """
+    binary, value = pl.col("score").is_in([0.0, 1.0]).all(), pl.col("score")
+    pairs = scores.group_by(rater, pl.col("finding").cast(pl.String)).agg(
+        binary.alias("binary"), (value.min() < value.max()).alias("both")
+    )
+    whole = pairs.group_by(rater).agg(pl.col("binary").all().alias("whole"))
+    found = pairs.join(whole, on=rater).filter(pl.col("binary") & (pl.col("both") | pl.col("whole")))
+    return frozenset((str(r), str(f)) for r, f in found.select(rater, "finding").iter_rows())
+
+
+def decided_columns(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Return the columns that hold decisions: by their name (`call_Effusion`), or because every cell is a word."""
+    found = []
+    for name in columns:
+        named = not _DECISIONS.isdisjoint(re.split(r"[\W_]+", name.casefold()))
+        if not named:
+            words = frame[name].cast(pl.String).str.strip_chars() if frame.schema[name] in _TEXT else pl.Series([""])
+            said = pl.DataFrame({"said": words.filter(words.is_not_null() & (words != ""))})
+            if not said["said"].cast(pl.Float64, strict=False).null_count():
+                continue
+            named = said.select(state().is_in(["present", "absent"]).fill_null(False).all()).item()
+        found += [name] if named else []
+    return found
+
+
+def decision_numbers(
+    frame: pl.DataFrame, columns: Sequence[str], where: object, spellings: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """Return the frame with decisions as numbers, 1 present and 0 absent; an empty cell stays empty.
+
+    Raises
+    ------
+    InputError
+        All columns with other values, in one error.
+    """
+    problems = []
+    for name in columns:
+        said = frame.select(spelt(name, spellings).replace("", None).alias("said"))
+        states = said.select(state())["said"]
+        wrong = said["said"].is_not_null() & ~states.is_in(["present", "absent"]).fill_null(False)
+        if wrong.any():
+            shown = [f"'{v}'" for v in said["said"].filter(wrong).unique(maintain_order=True).head(5)]
+            expected = f"decisions in '{name}': 1, 0, present, absent, yes, no, true or false"
+            do = (
+                "Leave undecided cases out, name the column as a score, or say what your own words mean: "
+                "evaluation.spellings.call."
+            )
+            problems.append(InputError(where, expected, f"{int(wrong.sum()):,} other values", examples=shown, do=do))
+        numbers = states.replace_strict({"present": 1.0, "absent": 0.0}, default=None, return_dtype=pl.Float64)
+        frame = frame.with_columns(numbers.alias(name))
+    if problems:
+        raise InputError.all(problems)
+    return frame
+
+
 def missing_as_null(column: str = "said") -> pl.Expr:
     """Return the text of a cell; null if it is empty or a word for a missing value."""
     word = pl.col(column).str.to_lowercase()
@@ -88,3 +159,28 @@ def missing_as_null(column: str = "said") -> pl.Expr:
 def examples(wrong: pl.DataFrame) -> pl.Series:
     """Return up to five cells with their findings."""
     return wrong.select(pl.format("{} in {}", "said", "finding")).to_series().unique(maintain_order=True)[:5]
+
+
+def findings_like(frame: pl.DataFrame, used: Mapping[str, str], table: str) -> tuple[str, ...]:
+    """Return the columns of a wide file that are not used and whose cells look like those of a finding.
+
+    `used` are the columns with their meaning. Cells of labels and reads look like findings if all are states, those of
+    predictions if all are numbers from 0 to 1; two different values are required.
+    """
+    if "finding" in used.values():  # a long file has no columns of findings
+        return ()
+    columns = [c for c in frame.columns if c not in used and plain(c) and not has_meaning(c)]
+    return tuple(c for c in columns if _is_like_a_finding(frame[c], table))
+
+
+def _is_like_a_finding(cells: pl.Series, table: str) -> bool:
+    if cells.dtype.is_temporal():
+        return False
+    text = cells.cast(pl.String).str.strip_chars().alias("said").to_frame()
+    text = text.filter(missing_as_null().is_not_null())
+    if text["said"].n_unique() < 2:
+        return False
+    if table in ("labels", "reads"):
+        return bool(text.select(state().is_not_null().all()).item())
+    number = text["said"].cast(pl.Float64, strict=False)
+    return bool((number.is_not_null() & number.is_between(0, 1)).all())

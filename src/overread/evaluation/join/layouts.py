@@ -29,8 +29,10 @@ from overread.evaluation.join.column_names import (
 )
 from overread.evaluation.join.label_states import (
     WORDS,
+    decided_columns,
+    decision_numbers,
     examples,
-    missing_as_null,
+    findings_like,
     spelt,
     state,
     unscored,
@@ -51,7 +53,8 @@ class Read:
     """A table, and how its file was interpreted.
 
     unused: columns that were not used. columns: the meaning of each column. dialect: departures of the text from UTF-8
-    with commas. dropped: what was left out or changed. notes: changes of identifiers.
+    with commas. dropped: what was left out or changed. notes: changes of identifiers. findings_like: those of the
+    unused columns whose cells look like those of a finding.
     """
 
     frame: pl.DataFrame
@@ -60,6 +63,7 @@ class Read:
     dialect: tuple[str, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     notes: tuple[tables.Note, ...] = ()
+    findings_like: tuple[str, ...] = ()
 
 
 def images(path: Given, *, spellings: Spellings | None = None) -> Read:
@@ -70,7 +74,7 @@ def images(path: Given, *, spellings: Spellings | None = None) -> Read:
     Further columns are kept, since they may define subgroups. View, sex, age and date are normalised as for a cohort.
     """
     file = tables.load(path)
-    frame, dropped = _distinct(file.frame, "images")
+    frame, dropped = distinct_rows(file.frame, "images")
     meanings = renamed(frame.columns, _IMAGES, path)
     if "image_id" not in meanings.values() and "case_id" not in meanings.values():
         find_any(frame.columns, ("image_id", "case_id"), path, "an image per row ('image_id' or 'Image Index')")
@@ -137,21 +141,21 @@ def labels(
     used if present.
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
-    frame, dropped = _distinct(file.frame, "labels")
+    frame, dropped = distinct_rows(file.frame, "labels")
     words = finding_words(known, given.get("finding"))
     notes: list[tables.Note] = []
     long_form = bool(renamed(frame.columns, ("finding", "state"), path))
     if long_form:
-        long, columns, unused = _long(frame, "labels", path, words)
+        long, columns, unused = long_rows(frame, "labels", path, words)
         long = tables.identify(long, "labels", where=path, notes=notes)
     else:
         key = find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row")
         keys = {key: "case_id"} | renamed(frame.columns, ("source",), path)
         frame = _identified(frame, keys, "labels", path, notes)
-        long, columns, unused = _unpivoted(frame, "labels", path, keys, words)
+        long, columns, unused = unpivoted_rows(frame, "labels", path, keys, words)
         long = long.rename({"said": "state"})
     if "source" not in long.columns:
-        long = long.with_columns(pl.lit(source or _stem(path)).alias("source"))
+        long = long.with_columns(pl.lit(source or name_of_file(path)).alias("source"))
     if "state" in long.columns:
         long = long.with_columns(spelt("state", given.get("state")).alias("said"))
         long, empty = without_missing(long, "labels")
@@ -165,7 +169,8 @@ def labels(
             dropped.append(Dropped("labels", reason, long.height - once.height, stage=TABLES))
         long = once.select("case_id", "finding", "source", "state")
     checked = tables.check(long, "labels", where=path, vocabulary=known)
-    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+    like = findings_like(file.frame, columns, "labels")
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes), like)
 
 
 def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool, vocabulary: Vocabulary) -> None:
@@ -183,140 +188,110 @@ def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool, vocabu
         )
 
 
-def reads(
-    path: Given, *, arm: str = "unaided", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
-) -> Read:
-    """Read reads in long (reader, case_id, finding, arm, round, score, call) or wide layout, one read per row.
-
-    A wide file has columns for the image or case and the reader, optionally arm and round, and one column per finding
-    with calls (coded as labels) or graded scores: numbers that are not all 1, 0 or -1. `arm` is used if there is no
-    such column. Without a round column, repeated reads of a case are numbered 1, 2, … in the order of the rows; with
-    one, exact duplicates of a row are dropped.
-    """
-    file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
-    counts = bool(find(file.frame.columns, "round", path))
-    frame, dropped = _distinct(file.frame, "reads") if counts else (file.frame, [])
-    words = finding_words(known, given.get("finding"))
-    notes: list[tables.Note] = []
-    if find(frame.columns, "finding", path):
-        long, columns, unused = _long(frame, "reads", path, words)
-        long = long if "arm" in long.columns else long.with_columns(pl.lit(arm).alias("arm"))
-        long = tables.identify(long, "reads", where=path, notes=notes)  # before repeated reads are counted
-        long = _counted(long, ["reader", "case_id", "finding", "arm"])
-        if "call" in long.columns:
-            with_state = long.with_columns(spelt("call", given.get("call")).alias("said"))
-            long = with_state.with_columns(pl.coalesce(state(), missing_as_null()).alias("call")).drop("said")
-    else:
-        keys = {find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row"): "case_id"}
-        keys[find_any(frame.columns, ("reader",), path, "the reader ('reader' or 'Reader ID')")] = "reader"
-        keys |= renamed(frame.columns, ("arm", "round"), path)
-        if "arm" not in keys.values():
-            frame, keys = frame.with_columns(pl.lit(arm).alias("arm")), keys | {"arm": "arm"}
-        frame = tables.identify(frame.rename(keys), "reads", where=path, notes=notes)
-        frame = _counted(frame, ["reader", "case_id", "arm"])
-        own = {new: new for new in keys.values()} | {"round": "round"}
-        long, columns, unused = _unpivoted(frame, "reads", path, own, words)
-        columns = keys | {c: t for c, t in columns.items() if c not in own}
-        columns = {c: t for c, t in columns.items() if c in file.frame.columns}
-        long, empty = without_missing(long.with_columns(spelt("said", given.get("call"))), "reads")
-        long, dropped = _answers(long, path).drop("said"), dropped + empty
-    checked = tables.check(long, "reads", where=path, vocabulary=known)
-    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
-
-
-def sittings(path: Given) -> Read:
-    """Read sittings: one row per case that a reader read (reader, case_id, arm, round, seconds, trust, role, …)."""
-    file = tables.load(path)
-    notes: list[tables.Note] = []
-    long, columns, unused = _long(file.frame, "sittings", path, finding_words(load_vocabulary(), None))
-    long = _counted(tables.identify(long, "sittings", where=path, notes=notes), ["reader", "case_id", "arm"])
-    checked = tables.check(long, "sittings", where=path)
-    return Read(checked, unused, columns, file.dialect, (), tuple(notes))
-
-
-def _counted(frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """Number repeated reads in the order of the rows if there is no round column."""
-    if "round" in frame.columns or not set(key) <= set(frame.columns):
-        return frame
-    return frame.with_columns((pl.int_range(pl.len()).over(key) + 1).cast(pl.Int32).alias("round"))
-
-
-def _answers(long: pl.DataFrame, path: Given) -> pl.DataFrame:
-    """Derive call and score from the cells; a column of numbers is graded if any number in it is."""
-    number = pl.col("said").cast(pl.Float64, strict=False)
-    numeric = number.is_not_null() & number.is_finite()
-    graded = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0])).height > 0
-    scored = numeric.all().over("finding") if graded else pl.lit(False)
-    negative = long.filter(numeric & (number < 0))["said"].cast(pl.Float64)
-    if graded and negative.len() and (negative == -1).all():
-        odd = long.filter(numeric & ~number.is_in([-1.0, 0.0, 1.0]))
-        found = f"-1 (uncertain) beside {odd.height:,} other numbers"
-        raise InputError(path, "calls (1, 0, -1) or graded scores, not both", found, examples=examples(odd))
-    long = long.with_columns(pl.when(~scored).then(state()).alias("call"), pl.when(scored).then(number).alias("score"))
-    wrong = long.filter(pl.col("call").is_null() & pl.col("score").is_null())
-    if wrong.height:
-        expected = f"{WORDS} or nothing in a finding's column, or finite numbers in the whole of it"
-        do = tables.number_advice(wrong["said"]) or "Say what your own words mean: evaluation.spellings.call."
-        raise InputError(path, expected, f"{wrong.height:,} other values", examples=examples(wrong), do=do)
-    return long
-
-
 def predictions(
     path: Given, *, model: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
 ) -> Read:
     """Read scores in long (image_id or case_id, finding, model, score) or wide layout.
 
     A wide file has one row per image or case, model and shift; without a column `model` the file name is the model
-    name.
+    name. Decisions are read as scores of 1 and 0: a column `call` or `decision` of a long file without scores, and
+    columns of a wide file with words (present, no, …) or with "call" or "decision" in their name.
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
-    frame, dropped = _distinct(file.frame, "predictions")
+    frame, dropped = distinct_rows(file.frame, "predictions")
     words = finding_words(known, given.get("finding"))
     by_image = bool(find(frame.columns, "image_id", path)) or not find(frame.columns, "case_id", path)
     unit = "image_id" if by_image else "case_id"
     table = "predictions" if by_image else "case_predictions"
     notes: list[tables.Note] = []
+    call = "" if find(frame.columns, "score", path) else find(frame.columns, "call", path)
     if renamed(frame.columns, ("finding", "score"), path):
-        long, columns, unused = _long(frame, table, path, words)
+        frame = frame.rename({call: "score"}) if call else frame
+        long, columns, unused = long_rows(frame, table, path, words)
+        columns = {call if call and c == "score" else c: meaning for c, meaning in columns.items()}
         long = tables.identify(long, table, where=path, notes=notes)
         if "score" in long.columns:
             is_empty = long["score"].is_null()  # an empty cell of a long file is refused
             long, empty = unscored(long, ["score"])
             long, dropped = long.filter(pl.col("score").is_not_null() | is_empty), dropped + empty
+        if call:
+            long = decision_numbers(long.rename({"score": call}), [call], path, given.get("call"))
+            long = long.rename({call: "score"})
     else:
         key = find_any(frame.columns, (unit, "case_id"), path, "an image or a case per row")
         keys = {key: unit} | renamed(frame.columns, ("model", "shift"), path)
         frame = _identified(frame, keys, table, path, notes)
         _once(frame, list(keys), path)
-        frame, empty = _scores(frame, path, keys, words)
-        long, columns, unused = _unpivoted(frame, "predictions", path, keys, words)
+        frame, empty = _scores(frame, path, keys, words, given.get("call"))
+        long, columns, unused = unpivoted_rows(frame, "predictions", path, keys, words)
         dropped += empty
         long = long.rename({"said": "score"}).drop_nulls("score")
     if "model" not in long.columns:
-        long = long.with_columns(pl.lit(model or _stem(path)).alias("model"))
+        long = long.with_columns(pl.lit(model or name_of_file(path)).alias("model"))
     if "shift" not in long.columns:
         long = long.with_columns(pl.lit("none").alias("shift"))
     checked = tables.check(long, table, where=path, vocabulary=known)
-    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
+    like = findings_like(file.frame, columns, "predictions")
+    return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes), like)
 
 
 def regions(path: Given, *, vocabulary: Vocabulary | None = None) -> Read:
-    """Read bounding boxes (image_id, finding, source, x, y, width, height)."""
+    """Read bounding boxes (image_id, finding, source, x, y, width, height), or such with corners (x_min, …, y_max).
+
+    Of a table with corners the source is the reader if there is no such column, and rows without corners ("No finding")
+    are no boxes.
+    """
     file, known = tables.load(path), vocabulary or load_vocabulary()
-    frame, dropped = _distinct(file.frame, "regions")
-    long, columns, unused = _long(frame, "regions", path, finding_words(known))
+    frame, dropped = distinct_rows(file.frame, "regions")
+    frame, corners, left = _from_corners(frame, path)
+    long, columns, unused = long_rows(frame, "regions", path, finding_words(known))
+    columns = {c: meaning for c, meaning in columns.items() if c in file.frame.columns} | corners
+    unused, dropped = tuple(c for c in unused if c not in corners), dropped + left
     notes: list[tables.Note] = []
     checked = tables.check(long, "regions", where=path, notes=notes, vocabulary=known)
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes))
 
 
+def _from_corners(frame: pl.DataFrame, path: Given) -> tuple[pl.DataFrame, dict[str, str], list[Dropped]]:
+    """Return boxes by place and size from two corners, the used columns, and the count of rows without a box."""
+    by_name = {plain(c): c for c in frame.columns}
+    names = [by_name.get(n, "") for n in ("xmin", "ymin", "xmax", "ymax")]
+    if not all(names) or {"x", "y", "width", "height"} & set(frame.columns):
+        return frame, {}, []
+    numbers = frame.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
+    is_box = pl.all_horizontal(pl.col(c).is_not_null() for c in names)
+    boxes, (x, y, right, bottom) = numbers.filter(is_box), names
+    lost = frame.height - boxes.height
+    boxes = boxes.with_columns(
+        pl.col(x).alias("x"),
+        pl.col(y).alias("y"),
+        (pl.col(right) - pl.col(x)).alias("width"),
+        (pl.col(bottom) - pl.col(y)).alias("height"),
+    )
+    used = dict.fromkeys(names, "box")
+    reader = find(frame.columns, "reader", path)
+    if reader and not find(frame.columns, "source", path):
+        boxes, used = boxes.with_columns(pl.col(reader).alias("source")), used | {reader: "source"}
+    keys = [c for m in ("image_id", "finding", "source") if (c := find(boxes.columns, m, path))]
+    if "number" not in boxes.columns and len(keys) == 3:
+        boxes = boxes.with_columns((pl.int_range(pl.len()).over(keys) + 1).cast(pl.Int32).alias("number"))
+    return boxes, used, [Dropped("rows", codes.note("row_without_box"), lost, stage=TABLES)] if lost else []
+
+
 def _scores(
-    frame: pl.DataFrame, path: Given, keys: Mapping[str, str], words: FindingWords
+    frame: pl.DataFrame,
+    path: Given,
+    keys: Mapping[str, str],
+    words: FindingWords,
+    calls: Mapping[str, str] | None,
 ) -> tuple[pl.DataFrame, list[Dropped]]:
-    """Convert scores to numbers and count missing ones; columns with other text are refused, all in one error."""
+    """Convert scores and decisions to numbers and count missing ones; columns with other text are refused, all in one
+    error.
+    """
     names, _ = finding_columns(frame.columns, "predictions", path, keys=keys, words=words)
     stripped, empty = unscored(frame, list(names))
-    text = [c for c in names if frame.schema[c] == pl.String]
+    stripped = decision_numbers(stripped, decided_columns(stripped, list(names)), path, calls)
+    text = [c for c in names if stripped.schema[c] == pl.String]
     stripped = stripped.with_columns(pl.col(text).replace("", None))
     numbers = stripped.with_columns(pl.col(c).cast(pl.Float64, strict=False) for c in names)
     problems = [p for c, f in names.items() if (p := _score_problem(stripped[c], numbers[c], f, path))]
@@ -338,7 +313,7 @@ def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Give
     )
 
 
-def _long(
+def long_rows(
     frame: pl.DataFrame, table: str, path: Given, words: FindingWords
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
     """Rename columns and findings of a long file; also return the used and the unused columns."""
@@ -355,7 +330,7 @@ def _long(
     return long, columns, tuple(c for c in frame.columns if c not in columns)
 
 
-def _unpivoted(
+def unpivoted_rows(
     frame: pl.DataFrame, table: str, path: Given, keys: Mapping[str, str], words: FindingWords
 ) -> tuple[pl.DataFrame, dict[str, str], tuple[str, ...]]:
     """Return one row per key and finding with the cell in `said`, and the used and the unused columns."""
@@ -378,7 +353,7 @@ def _identified(
     return frame.with_columns(own[name].alias(column) for column, name in keys.items())
 
 
-def _distinct(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropped]]:
+def distinct_rows(frame: pl.DataFrame, table: str) -> tuple[pl.DataFrame, list[Dropped]]:
     """Drop exact duplicates of a row and count them."""
     first = frame.to_series(0) if frame.width else pl.Series([])
     if first.n_unique() == first.len():
@@ -404,10 +379,10 @@ def _once(frame: pl.DataFrame, keys: list[str], path: Given) -> None:
         )
 
 
-def _stem(path: Given) -> str:
+def name_of_file(path: Given) -> str:
     """Return the file name without its endings, the name of the model or source of a wide file.
 
-    >>> _stem("predictions/acme.csv.gz")
+    >>> name_of_file("predictions/acme.csv.gz")
     'acme'
     """
     return path.name if isinstance(path, NamedFrame) else Path(path).name.split(".")[0]

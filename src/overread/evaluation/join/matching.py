@@ -18,6 +18,7 @@ from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame, examples_of
 from overread.evaluation.join.case_tables import case_table
 from overread.evaluation.join.finding_mapping import mapped_scores, with_wholes
+from overread.evaluation.join.label_states import Pair, decided_pairs
 from overread.evaluation.join.read_matching import ReadJoin, join_reads
 from overread.evaluation.join.reference_standards import KEY, decided
 from overread.evaluation.join.unmatched import matched, roomy, share_of
@@ -33,7 +34,7 @@ class Join:
     subgroup columns.
     several_images: cases have several images, so that the policy on their scores acts. uncertain: how many labels of
     the reference are uncertain. unscored: the lines of the account about labelled cases that a rater did not score.
-    vocabulary: that of the findings.
+    vocabulary: that of the findings. decisions: the raters and findings whose values are decisions, not scores.
     """
 
     scores: pl.DataFrame
@@ -46,6 +47,7 @@ class Join:
     several_images: bool = False
     uncertain: int = 0
     unscored: tuple[Dropped, ...] = ()
+    decisions: frozenset[Pair] = frozenset()
 
 
 def join_tables(
@@ -102,6 +104,8 @@ def join_tables(
             do=f"{hint and f'{hint} '}Check that labels and predictions use the same names of cases and findings, and "
             "that the intended label source is selected.",
         )
+    decisions = decided_pairs(scores)
+    dropped += _decisions(scores, decisions, config)
     scored = scores.group_by("rater").agg(pl.col("finding").unique()).sort("rater").rows()
     findings_of = {str(rater): tuple(sorted(findings)) for rater, findings in scored}
     unscored = _missing(scores, truth, findings_of, config, dropped)
@@ -137,6 +141,7 @@ def join_tables(
         several_images=by_image and chosen["case_id"].n_unique() < chosen.height,
         uncertain=int((reference["state"] == "uncertain").sum()),
         unscored=tuple(unscored),
+        decisions=decisions | decided_pairs(extra),
     )
 
 
@@ -272,7 +277,16 @@ def _case_scores(
     if unit == "case_id" or chosen["case_id"].n_unique() == chosen.height:
         return scores
     how = pl.col("score").mean() if config.case_score == "mean" else pl.col("score").max()
-    case_scores = scores.group_by(*KEY, "rater", maintain_order=True).agg(how, pl.len().alias("_images"))
+    if decided := decided_pairs(scores):  # a decision is not averaged: present if it is in any image
+        pairs = pl.DataFrame(sorted(decided), schema=["rater", "finding"], orient="row").with_columns(_decision=True)
+        scores = scores.join(
+            pairs.with_columns(pl.col("finding").cast(scores.schema["finding"])),
+            on=["rater", "finding"],
+            how="left",
+            maintain_order="left",
+        )
+        how = pl.when(pl.col("_decision").first().fill_null(False)).then(pl.col("score").max()).otherwise(how)
+    case_scores = scores.group_by(*KEY, "rater", maintain_order=True).agg(how.alias("score"), pl.len().alias("_images"))
     several = case_scores.filter(pl.col("_images") > 1)["case_id"].n_unique()
     words = codes.note("case_score_combined", how=config.case_score)
     dropped.append(Dropped("cases", words, several))
@@ -283,6 +297,23 @@ def _case_scores(
         reason = codes.note("case_score_partial")
         dropped.append(Dropped("cases", reason, count, examples_of(partly, ("case_id",))))
     return case_scores.drop("_images")
+
+
+def _decisions(scores: pl.DataFrame, decisions: frozenset[Pair], config: EvaluationConfig) -> list[Dropped]:
+    """Count models that give decisions in place of scores, and findings of other models with the values 0 and 1."""
+    lines, members = [], config.member_names()
+    pairs = set(scores.select("rater", pl.col("finding").cast(pl.String)).unique().iter_rows())
+    mixed = {r for r, _ in pairs - decisions}
+    whole = sorted({r for r, _ in decisions} - mixed - set(members))
+    if whole:
+        lines.append(Dropped("models", codes.note("decisions_without_scores"), len(whole), "; ".join(whole[:5])))
+    for rater in sorted(mixed - set(members)):
+        found = sorted(f for r, f in decisions if r == rater)
+        if found:
+            lines.append(
+                Dropped("findings", codes.note("two_valued_scores", rater=rater), len(found), "; ".join(found[:5]))
+            )
+    return lines
 
 
 def _missing(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -11,6 +12,7 @@ from overread.errors import InputError
 from overread.evaluation.arms.arm_settings import check_arms, left_out
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.account import Dropped, account_frame, examples_of
+from overread.evaluation.join.counted_reads import MADE, first_readings, not_judged
 from overread.evaluation.join.finding_mapping import with_wholes
 from overread.evaluation.join.reference_standards import DERIVED, KEY, Truths, truths, with_others
 from overread.evaluation.join.unmatched import matched
@@ -26,8 +28,10 @@ FEW_READS = 10  # present or absent reads below which a reader is a point withou
 class ReadJoin:
     """What the join makes of reads.
 
-    reads: reader, case_id, finding, arm, round, score, call, under "absent", "present" and "ignore" the call as that
-    policy has it (null = left out), and under "others_absent" … what most of the other readers of the case say.
+    reads: first readings: reader, case_id, finding, arm, round, score, call, under "absent", "present" and "ignore" the
+    call as that policy has it (null = left out), and under "others_absent" … what most of the other readers of the case
+    say. repeats: every reading, with these calls, of the cases that a reader read again in the same arm. made: reader,
+    case_id and finding of the reads that a reference does not judge, by reference.
     vocabulary: that of the findings.
     scores: case_id, finding, rater, score of the outputs for the read cases. cases: one row per read case.
     """
@@ -38,6 +42,8 @@ class ReadJoin:
     truths: Truths
     account: pl.DataFrame
     vocabulary: Vocabulary
+    repeats: pl.DataFrame = field(default_factory=pl.DataFrame)
+    made: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 def join_reads(
@@ -68,16 +74,19 @@ def join_reads(
     if lone and scored_findings:
         words = codes.note("read_not_scored_by_any")
         dropped.append(Dropped("findings", words, len(lone), "; ".join(lone[:5])))
-    reads = with_others(_calls(reads, config, dropped), config, dropped)
+    reads, repeats = first_readings(_calls(reads, config, dropped), dropped)
+    reads = with_others(reads, config, dropped)
     seen = reads.select("case_id").unique()
     without = cases.join(seen, on="case_id", how="anti")
     if without.height:
         reason = codes.note("case_without_read")
         dropped.append(Dropped("cases", reason, without.height, examples_of(without, ("case_id",))))
     read_keys = reads.select(KEY).unique()
+    _refuse_unlabelled(labels, seen)
     own_labels = with_wholes(labels, config.mapped()).join(read_keys, on=list(KEY), how="semi")
     reference_truths = truths(own_labels, reads, config, dropped)
-    left_out(reads, reference_truths.names, (*DERIVED, *config.reader_made), dropped)
+    made = not_judged(reads, reference_truths.frame, dropped)
+    left_out(reads, reference_truths.names, (*DERIVED, *config.made_by_all), dropped)
     _few(reads, reference_truths, config, dropped)
     mine = scores.join(read_keys, on=list(KEY), how="semi").select(*KEY, "rater", "score")
     _unscored(mine, reads, dropped)
@@ -88,6 +97,8 @@ def join_reads(
         reference_truths,
         account_frame("reads", dropped),
         config.vocabulary,
+        repeats,
+        made,
     )
 
 
@@ -130,6 +141,21 @@ def _not_models(reads: pl.DataFrame, scores: pl.DataFrame) -> None:
         )
 
 
+def _refuse_unlabelled(labels: pl.DataFrame, seen: pl.DataFrame) -> None:
+    """Refuse labels of which none is of a case that was read: they judge no reader."""
+    if labels.is_empty() or labels.join(seen, on="case_id", how="semi").height:
+        return
+    read, labelled = seen["case_id"].sort(), labels["case_id"].unique().sort()
+    hint = tables.spelling_hint(read, labelled)
+    raise InputError(
+        "reads",
+        "reads of cases with a label",
+        f"{read.len():,} cases that were read and {labelled.len():,} with a label, none of them the same",
+        examples=[f"read: '{read[0]}'", f"labelled: '{labelled[0]}'"],
+        do=f"{hint and f'{hint} '}Check that both files use the same names of cases, or leave the labels out.",
+    )
+
+
 def _of_cases(
     reads: pl.DataFrame,
     images: pl.DataFrame,
@@ -161,10 +187,6 @@ def _of_cases(
         shown = examples_of(other, ("case_id",))
         reason = codes.note("reads_of_other_split")
         dropped.append(Dropped("reads", reason, other.select(READ).n_unique(), shown))
-    again = own_reads.filter(pl.col("round") > 1).select(READ).unique(maintain_order=True)
-    if again.height:
-        words = codes.note("repeated_reading")
-        dropped.append(Dropped("reads", words, again.height, examples_of(again, ("reader", "case_id"))))
     return own_reads
 
 
@@ -195,6 +217,8 @@ def _few(reads: pl.DataFrame, reference_truths: Truths, config: EvaluationConfig
     """Count readers with few present or absent reads for a reference standard, and readers without reads in an arm."""
     truth = reference_truths.frame.filter(pl.col("uncertain_call").is_in(["", config.uncertain_calls]))
     both = reads.filter(pl.col(config.uncertain_calls).is_not_null()).join(truth, on=list(KEY))
+    if MADE in both.columns:
+        both = both.filter(~pl.col(MADE).list.contains(pl.col("reference")))
     counted = both.group_by("finding", "arm", "reference", "reader").agg(
         pl.col("truth").sum().alias("present"), (~pl.col("truth")).sum().alias("absent")
     )

@@ -24,6 +24,8 @@ KEY = ("case_id", "finding")
 MAJORITY, DAWID_SKENE = "majority", "dawid-skene"
 DERIVED = (MAJORITY, DAWID_SKENE)
 OTHERS = "majority of the others"
+REFUSED = "dawid_skene_refused"  # note code of a model that the votes do not identify
+WEAK_PRIOR = agreement.RatePrior(sensitivity=(4, 2), specificity=(4, 2))  # modes at 3/4, with the weight of 4 cases
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +46,10 @@ class Truths:
     def note(self, finding: str, reference: str, policy: str) -> Text:
         """Return the note on a finding for a reference standard and a policy on uncertain calls."""
         return self.notes.get((finding, reference, policy), self.notes.get((finding, reference, ""), codes.NONE))
+
+    def refused(self, finding: str, reference: str, policy: str) -> bool:
+        """Return whether there is no Dawid-Skene reference standard, because the votes do not identify the model."""
+        return any(code.name == REFUSED for code in self.note(finding, reference, policy).codes)
 
     def rates(self, finding: str, policy: str) -> Mapping[str, tuple[float, ...]]:
         """Return the sensitivity and specificity of each reader by the model of Dawid and Skene, with expected numbers
@@ -94,7 +100,7 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
     """
     sources = labels["source"].cast(pl.String).unique().sort().to_list()
     voted = bool(reads["call"].is_not_null().any())  # graded reads give no votes
-    names = config.references or (*sources, *(DERIVED if voted else ()))
+    names = _names(sources, config, DERIVED if voted else ())
     for name in names:
         if name not in (*sources, *DERIVED):
             known = [*sources, *DERIVED]
@@ -122,12 +128,22 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
         words = codes.note("votes_of_one_arm", arm=arm)
         dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
     whole = pl.concat(frames, how="vertical_relaxed")
-    _unstated(whole, reads, names, config, dropped)
-    return Truths(whole, tuple(names), derived.notes, derived.estimated)
+    every = Truths(whole, names, derived.notes, derived.estimated)
+    _unstated(every, reads, config, dropped)
+    return every
+
+
+def _names(sources: Sequence[str], config: EvaluationConfig, derived: Sequence[str]) -> tuple[str, ...]:
+    """Return the reference standards: stated ones first, that of the evaluation before other sources, then derived."""
+    first = [s for s in config.sources if s in sources]
+    names = config.references or (*first, *(s for s in sources if s not in first), *derived)
+    return tuple(sorted(names, key=lambda name: name in DERIVED))
 
 
 @dataclass(frozen=True, slots=True)
 class _Derived:
+    """Notes and estimated rates by finding and policy, filled while the reference standards are derived."""
+
     notes: dict[tuple[str, str, str], Text]
     estimated: dict[tuple[str, str], Mapping[str, tuple[float, ...]]]
 
@@ -153,7 +169,13 @@ def _derived(
                 shown = "; ".join(np.array(cases)[count][:5])
                 dropped.append(Dropped("cases", codes.note(name_of_note, finding=finding), int(count.sum()), shown))
     else:
-        model = agreement.dawid_skene(table, classes=[0, 1], start="best")
+        model = agreement.dawid_skene(table, reader=readers, classes=[0, 1], start="best")
+        if not model.identified:
+            words = codes.notes(codes.note(REFUSED, finding=finding), model.reasons, _what_holds(table))
+            if not np.isnan(table).all():
+                results.notes[finding, name, under] = words
+                dropped.append(Dropped("reference standards", words, 1))
+            return _truth_frame([], [], key, under)
         p = model.posterior[:, 1]
         truth = np.where(np.isnan(p), np.nan, (p >= 0.5).astype(np.float64))
         expected = model.expected_cases[:, ::-1]  # present first
@@ -169,16 +191,34 @@ def _derived(
             model.note,
         )
     keep = ~np.isnan(truth)
-    return pl.DataFrame(
-        {"case_id": np.array(cases, dtype=object)[keep].tolist(), "truth": truth[keep] == 1},
-        schema={"case_id": pl.String, "truth": pl.Boolean},
-    ).select(
+    return _truth_frame(np.array(cases, dtype=object)[keep].tolist(), (truth[keep] == 1).tolist(), key, under)
+
+
+def _truth_frame(cases: Sequence[str], truth: Sequence[bool], key: tuple[str, str, str], under: str) -> pl.DataFrame:
+    """Return rows of `Truths.frame` of a finding and reference standard."""
+    types = {"case_id": pl.String, "truth": pl.Boolean}
+    return pl.DataFrame({"case_id": cases, "truth": truth}, schema=types).select(
         "case_id",
-        pl.lit(finding).alias("finding"),
-        pl.lit(name).alias("reference"),
+        pl.lit(key[0]).alias("finding"),
+        pl.lit(key[1]).alias("reference"),
         pl.lit(under).alias("uncertain_call"),
         "truth",
     )
+
+
+def _what_holds(table: Floats) -> Text:
+    """Name the variants of the model that these votes identify: with priors, or within blocks of readers."""
+    blocks = agreement.find_blocks(~np.isnan(table))
+    held = []
+    if agreement.dawid_skene(table, classes=[0, 1], start="best", prior=WEAK_PRIOR).identified:
+        held.append(codes.note("priors_identify"))
+    each = [np.flatnonzero(blocks == b) for b in range(int(blocks.max(initial=-1)) + 1)]
+    if each and all(
+        agreement.dawid_skene(table[:, b], reader=np.zeros(b.size), classes=[0, 1], start="best").identified
+        for b in each
+    ):
+        held.append(codes.note("blocks_identify", n=len(each)))
+    return codes.notes(*held) if held else codes.note("nothing_identifies")
 
 
 def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
@@ -225,19 +265,15 @@ def vote_table(votes: pl.DataFrame, policy: str) -> tuple[list[str], list[str], 
     return cases, readers, table
 
 
-def _unstated(
-    frame: pl.DataFrame,
-    reads: pl.DataFrame,
-    names: Sequence[str],
-    config: EvaluationConfig,
-    dropped: list[Dropped],
-) -> None:
-    """Count read cases without a label of a reference standard."""
+def _unstated(found: Truths, reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> None:
+    """Count read cases without a label of a reference standard that exists."""
     read_keys = reads.select(KEY).unique(maintain_order=True)
     policies = pl.col("uncertain_call").is_in(["", config.uncertain_calls])
-    for name in names:
-        labelled = frame.filter((pl.col("reference") == name) & policies).select(KEY)
+    for name in found.names:
+        labelled = found.frame.filter((pl.col("reference") == name) & policies).select(KEY)
         lone = read_keys.join(labelled, on=list(KEY), how="anti")
         for finding, mine in sorted(lone.partition_by("finding", as_dict=True).items()):
+            if found.refused(finding[0], name, config.uncertain_calls):
+                continue
             words = codes.note("read_not_labelled", finding=finding[0], reference=name)
             dropped.append(Dropped("cases", words, mine.height, examples_of(mine, ("case_id",))))

@@ -49,7 +49,7 @@ def calibration_rows(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
         frozen = context.frozen[rater]
         for population in advancing(context.populations[rater]):
             for finding in advancing(context.panel.findings):
-                if not context.panel.gives(rater, finding):
+                if not context.panel.ranks(rater, finding):
                     continue
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
                 cases = population_cases(context, population)

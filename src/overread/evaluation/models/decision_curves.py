@@ -38,7 +38,7 @@ def decisions(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     for rater in advancing(context.raters):
         for population in advancing(context.populations[rater]):
             for finding in advancing(context.panel.findings):
-                if context.panel.gives(rater, finding):
+                if context.panel.ranks(rater, finding):
                     results = _of_rater(
                         context, context.place(Analysis.DECISION, finding, rater, population), population
                     )
@@ -144,6 +144,8 @@ def _pair(context: AnalysisContext, pair: tuple[str, str], population: Populatio
     thresholds, confidence, panel = _stated(context), context.config.confidence, context.panel
     found: list[tuple[EstimateKey, Cases, NetBenefitDifference]] = []
     for finding in panel.findings:
+        if any((rater, finding) in panel.decisions for rater in pair):
+            continue
         mask = population_cases(context, population) & panel.stated(pair[0], finding) & panel.stated(pair[1], finding)
         one, other = (select(panel, rater, finding, mask) for rater in pair)
         counts = count(one.truth.astype(np.float64), one.patient)

@@ -1,8 +1,8 @@
-"""External validation: drop in AUC, site-only baseline, train-by-test matrix, and variation over training seeds."""
+"""External validation: drop in AUC, site-only baseline, and train-by-test matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
 
@@ -12,18 +12,15 @@ from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
+    aggregate_sites,
     macro_note,
     population_cases,
     population_counts,
-    site_areas,
-    site_mean,
 )
 from overread.evaluation.context.auc_terms import AucTerm, Cases, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import MEAN, Row, add_notes, count, mean_row, not_estimable, row
-from overread.evaluation.context.finding_means import evaluable_sites
 from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.hypotheses.pooled_training import seeds_of
 from overread.stats import roc
 from overread.stats.estimate import Estimate
 
@@ -32,9 +29,9 @@ SITE_RATER = "(site)"
 
 
 def drop(context: AnalysisContext) -> list[Row]:
-    """Estimate internal AUC (unweighted mean over training sites of the within-site AUC) minus external AUC."""
+    """Estimate internal AUC (by default the unweighted mean of the within-site AUCs) minus external AUC."""
     rows: list[Row] = []
-    for rater in context.raters:
+    for rater in (r for r in context.raters if context.panel.ranks_any(r)):
         populations = context.populations[rater]
         for inside in (p for p in populations if p.internal):
             for outside in (p for p in populations if not p.internal):
@@ -47,8 +44,8 @@ def _drops(context: AnalysisContext, rater: str, inside: Population, outside: Po
     shared = shared_patients(context, inside, outside)
     note = codes.note("patients_in_both_populations", n=int(shared)) if shared else codes.NONE
     rows, terms_of = [], {}
-    for finding in (f for f in panel.findings if panel.gives(rater, f)):
-        here, there = (site_mean(context, rater, finding, p) for p in (inside, outside))
+    for finding in (f for f in panel.findings if panel.ranks(rater, f)):
+        here, there = (aggregate_sites(context, rater, finding, p) for p in (inside, outside))
         place = context.place(Analysis.DROP, finding, rater, inside).to(contrast=f"population:{outside.name}")
         if not (here.evaluable and there.evaluable):
             few = tuple(p.name for p, r in ((inside, here), (outside, there)) if not r.evaluable)
@@ -93,7 +90,7 @@ def site_alone(context: AnalysisContext) -> list[Row]:
         if not prevalence:
             continue
         for population in context.populations[rater]:
-            for finding in (f for f in context.panel.findings if context.panel.gives(rater, f)):
+            for finding in (f for f in context.panel.findings if context.panel.ranks(rater, f)):
                 rows += _site_alone(context, rater, population, finding, prevalence)
     return rows
 
@@ -170,12 +167,12 @@ def matrix(context: AnalysisContext) -> list[Row]:
     if len(context.panel.site.levels) < 2:
         return rows
     confidence = context.config.confidence
-    for rater in context.raters:
+    for rater in (r for r in context.raters if context.panel.ranks_any(r)):
         for population in context.populations[rater]:
             for site in population.sites:
                 used: list[tuple[str, AucTerm]] = []
                 for finding in context.panel.findings:
-                    found = context.areas.get((rater, finding, site))
+                    found = context.areas.get((rater, finding, (site,)))
                     if found is None:
                         continue
                     place = context.place(Analysis.MATRIX, finding, rater, population).to(subgroup="site", level=site)
@@ -193,44 +190,3 @@ def matrix(context: AnalysisContext) -> list[Row]:
                 mean = add_notes(mean, macro_note(context, over))
                 rows.append(mean_row(place, Metric.AUC, mean, over=over, confidence=confidence))
     return rows
-
-
-def seeds(context: AnalysisContext) -> list[Row]:
-    """Estimate the mean AUC of every training seed, and its spread, over the findings that are evaluable for the
-    ensemble.
-    """
-    rows: list[Row] = []
-    for rater in context.raters:
-        members = [m for m in context.config.members.get(rater, ()) if m in context.panel.raters]
-        if not members:
-            continue
-        areas = site_areas(context.panel, members)
-        for population in context.populations[rater]:
-            reaches = evaluable_sites(context, rater, population)
-            if not reaches:
-                continue
-            values = []
-            for member in members:
-                terms = [
-                    (c / len(reaches), a)
-                    for f, r in reaches.items()
-                    for c, a in mean_terms([areas[member, f, s] for s in r.sites if (member, f, s) in areas])
-                ]
-                estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence)
-                place = context.place(Analysis.SEEDS, MEAN, member, population)
-                note = macro_note(context, list(reaches))
-                rows.append(row(place, Metric.AUC, add_notes(estimate, note), confidence=context.config.confidence))
-                values.append(estimate.value)
-            rows.append(_spread(context, rater, population, values))
-    return rows
-
-
-def _spread(context: AnalysisContext, rater: str, population: Population, values: Sequence[float]) -> Row:
-    place = context.place(Analysis.SEEDS, MEAN, rater, population)
-    if len(values) < 2:
-        estimate = not_estimable(codes.note("single_seed"))
-    else:
-        ends = {"lowest": float(min(values)), "highest": float(max(values))}
-        note = codes.note("seeds_range", n=len(values), of=seeds_of(context, rater), **ends)
-        estimate = Estimate(float(np.std(values, ddof=1)), method=codes.method("seed_standard_deviation"), note=note)
-    return row(place, Metric.AUC_SD, estimate, confidence=context.config.confidence)

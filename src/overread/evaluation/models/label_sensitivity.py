@@ -6,7 +6,7 @@ which the same patients are drawn under both configurations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,12 +16,14 @@ from overread import codes
 from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
+    aggregate_sites,
     macro_note,
+    over_pairs,
     population_cases,
     population_counts,
-    site_areas,
-    site_mean,
+    with_areas,
 )
+from overread.evaluation.context.auc_terms import AucTerm, linear_estimate, mean_terms
 from overread.evaluation.context.estimate_rows import (
     MEAN,
     Counts,
@@ -33,10 +35,11 @@ from overread.evaluation.context.estimate_rows import (
     not_estimable,
     row,
 )
-from overread.evaluation.context.finding_means import hits_and_size, mean_over, site_replicates
+from overread.evaluation.context.finding_means import hits_and_size, mean_estimate, mean_over, with_replicates
 from overread.evaluation.context.patient_draws import Draws, draws, totals
-from overread.evaluation.context.score_matrix import Floats, ScoreMatrix, build_scores, subset_cases
-from overread.evaluation.context.site_populations import Population
+from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix, build_scores, subset_cases
+from overread.evaluation.context.site_populations import WITHIN_SITE_MEAN, Population
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.evaluation_config import UNCERTAIN, EvaluationConfig
 from overread.evaluation.join.matching import Join
 from overread.evaluation.models.standalone import auc_over, calls, point_rows
@@ -156,7 +159,8 @@ def _paired(
         main, theirs = context, context.drawn
     else:
         wider, narrower = (other, ground) if len(other.patients) > len(ground.patients) else (ground, other)
-        drawn = draws(wider, rng=rng, replicates=context.config.replicates)
+        within = context.aggregation == WITHIN_SITE_MEAN
+        drawn = draws(wider, rng=rng, replicates=context.config.replicates, within_sites=within)
         place = {name: i for i, name in enumerate(wider.patients)}
         part = Draws(drawn.counts[:, [place[name] for name in narrower.patients]], drawn.within_site)
         mine, theirs = (part, drawn) if wider is other else (drawn, part)
@@ -168,14 +172,15 @@ def _side(context: AnalysisContext, ground: ScoreMatrix, drawn: Draws, frozen_on
     """Return the context for another score matrix: thresholds stay frozen and are not tested on patients used for
     fitting.
     """
-    frozen = {}
-    for rater, one in context.frozen.items():
-        fitted = {frozen_on.patients[p] for p in np.unique(frozen_on.patient[~one.tested])}
+
+    def untouched(tested: Bools) -> Bools:
+        fitted = {frozen_on.patients[p] for p in np.unique(frozen_on.patient[~tested])}
         free = np.array([name not in fitted for name in ground.patients])
-        frozen[rater] = replace(one, tested=free[ground.patient])
-    areas = site_areas(ground, context.raters)
-    replicates = site_replicates(ground, drawn, areas, context.raters, context.config)
-    return replace(context, panel=ground, drawn=drawn, frozen=frozen, areas=areas, replicates=replicates)
+        return free[ground.patient]
+
+    frozen = {rater: one.moved(untouched) for rater, one in context.frozen.items()}
+    ground = replace(ground, across_sites=context.panel.across_sites)
+    return with_replicates(with_areas(replace(context, panel=ground, drawn=drawn, frozen=frozen)))
 
 
 def _stated(ground: ScoreMatrix, finding: str) -> dict[str, float]:
@@ -193,7 +198,7 @@ def _as_it_is(pair: Pair) -> list[Row]:
     ] + [
         _mean(pair.main, rater, population, _common(pair, rater, population))
         for rater, population in _both(pair)
-        if pair.findings(rater)
+        if pair.findings(rater) and pair.main.panel.ranks_any(rater)
     ]
 
 
@@ -213,10 +218,11 @@ def _rows(pair: Pair) -> list[Row]:
         for finding in findings:
             place = _place(pair.other, finding, rater, population)
             rows += _values(pair.other, place, population, pair.note)
-            rows.append(_auc_difference(pair, place, population))
+            if pair.other.panel.ranks(rater, finding):
+                rows.append(_auc_difference(pair, place, population))
             for point in pair.main.frozen[rater].thresholds.get(finding, {}):
                 rows += _rate_differences(pair, place, population, point)
-        if findings:
+        if findings and pair.main.panel.ranks_any(rater):
             common = _common(pair, rater, population)
             rows.append(_mean(pair.other, rater, population, common, pair.note))
             rows.append(_mean_difference(pair, rater, population, common))
@@ -225,10 +231,12 @@ def _rows(pair: Pair) -> list[Row]:
 
 def _values(context: AnalysisContext, place: EstimateKey, population: Population, note: Text = codes.NONE) -> list[Row]:
     """Return AUC, sensitivity and specificity of a finding, as in the standalone analysis."""
-    over = site_mean(context, place.rater, place.finding, population)
-    counts = population_counts(context, place.rater, place.finding, population)
-    estimate = add_notes(auc_over(context, place, over), note)
-    rows = [row(place, Metric.AUC, estimate, counts=counts, confidence=context.config.confidence)]
+    rows = []
+    if context.panel.ranks(place.rater, place.finding):
+        over = aggregate_sites(context, place.rater, place.finding, population)
+        counts = population_counts(context, place.rater, place.finding, population)
+        estimate = add_notes(auc_over(context, place, over), note)
+        rows.append(row(place, Metric.AUC, estimate, counts=counts, confidence=context.config.confidence))
     cases = population_cases(context, population)
     for name, threshold in context.frozen[place.rater].thresholds.get(place.finding, {}).items():
         rows += point_rows(context, place, name, threshold, cases, RATES)
@@ -236,17 +244,32 @@ def _values(context: AnalysisContext, place: EstimateKey, population: Population
 
 
 def _auc_difference(pair: Pair, place: EstimateKey, population: Population) -> Row:
-    """Estimate the AUC of the alternative minus that of the main analysis, over sites evaluable in both."""
-    here, there = (site_mean(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
+    """Estimate the AUC of the alternative minus that of the main analysis; means are over sites evaluable in both."""
+    here, there = (aggregate_sites(s, place.rater, place.finding, population) for s in (pair.main, pair.other))
     estimate = not_estimable(codes.note("few_patients_alternative"))
-    sites = [s for s in there.sites if s in here.sites]
-    if here.evaluable and there.evaluable and sites:
-        keys = [(place.rater, place.finding, s) for s in sites]
+    keys = [(place.rater, place.finding, p) for p in there.parts if p in here.parts]
+    if here.evaluable and there.evaluable and over_pairs(pair.main, population):
+        estimate = _paired_influence(pair, here.areas, there.areas)
+    elif here.evaluable and there.evaluable and keys:
         value = float(np.mean([pair.other.areas[k].value - pair.main.areas[k].value for k in keys]))
         drawn = np.mean([pair.other.replicates[k] - pair.main.replicates[k] for k in keys], axis=0)
         estimate = percentile_interval(drawn, value=value, confidence=pair.main.config.confidence)
     counts = population_counts(pair.other, place.rater, place.finding, population)
     return _difference_row(pair, place, Metric.AUC_DIFFERENCE, estimate, counts=counts)
+
+
+def _paired_influence(pair: Pair, main: Sequence[AucTerm], other: Sequence[AucTerm]) -> Estimate:
+    """Estimate the mean of the alternative minus that of the main analysis from the influence values of their patients,
+    who are matched by name.
+    """
+    names = sorted({*pair.main.panel.patients, *pair.other.panel.patients})
+    place = {name: i for i, name in enumerate(names)}
+    terms: list[tuple[float, AucTerm]] = []
+    for side, areas, sign in ((pair.other, other, 1.0), (pair.main, main, -1.0)):
+        index = np.array([place[name] for name in side.panel.patients], dtype=np.intp)
+        terms += mean_terms([replace(a, patients=index[a.patients]) for a in areas], sign)
+    estimate = linear_estimate(terms, len(names), confidence=pair.main.config.confidence, null=0.0)
+    return replace(estimate, p=np.nan)  # these differences are estimated, not tested
 
 
 def _rate_differences(pair: Pair, place: EstimateKey, population: Population, point: str) -> list[Row]:
@@ -266,10 +289,8 @@ def _rate_differences(pair: Pair, place: EstimateKey, population: Population, po
             estimate = percentile_interval(
                 drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence
             )
-        estimate = add_notes(estimate, pair.main.frozen[place.rater].words)
-        rows.append(
-            _difference_row(pair, place, DIFFERENCES[metric], estimate, counts=counts[0], at=f"operating_point={point}")
-        )
+        estimate = add_notes(estimate, pair.main.frozen[place.rater].part(place.finding).words)
+        rows.append(_difference_row(pair, place, DIFFERENCES[metric], estimate, counts=counts[0], at=point_at(point)))
     return rows
 
 
@@ -283,13 +304,9 @@ def _rate(context: AnalysisContext, parts: tuple[Floats, Floats]) -> tuple[float
 
 def _common(pair: Pair, rater: str, population: Population) -> list[str]:
     """Return the findings that are evaluable in both analyses."""
-    return [
-        f
-        for f in pair.main.macro()
-        if all(
-            s.panel.gives(rater, f) and site_mean(s, rater, f, population).evaluable for s in (pair.main, pair.other)
-        )
-    ]
+    sides = (pair.main, pair.other)
+    given = [f for f in pair.main.macro() if all(s.panel.gives(rater, f) for s in sides)]
+    return [f for f in given if all(aggregate_sites(s, rater, f, population).evaluable for s in sides)]
 
 
 def _mean(
@@ -298,8 +315,8 @@ def _mean(
     place, confidence = _place(context, MEAN, rater, population), context.config.confidence
     estimate = Estimate(np.nan)
     if findings:
-        value, drawn = mean_over(context, rater, {f: site_mean(context, rater, f, population) for f in findings})
-        estimate = percentile_interval(drawn, value=value, confidence=confidence)
+        reaches = {f: aggregate_sites(context, rater, f, population) for f in findings}
+        estimate = mean_estimate(context, rater, population, reaches)
     return mean_row(
         place,
         Metric.AUC,
@@ -311,10 +328,13 @@ def _mean(
 
 def _mean_difference(pair: Pair, rater: str, population: Population, findings: list[str]) -> Row:
     estimate = Estimate(np.nan)
-    if findings:
+    there, here = ({f: aggregate_sites(s, rater, f, population) for f in findings} for s in (pair.other, pair.main))
+    if findings and over_pairs(pair.main, population):
+        areas = ([a for r in side.values() for a in r.areas] for side in (here, there))
+        estimate = _paired_influence(pair, *areas)
+    elif findings:
         (value, drawn), (less, less_drawn) = (
-            mean_over(s, rater, {f: site_mean(s, rater, f, population) for f in findings})
-            for s in (pair.other, pair.main)
+            mean_over(s, rater, side) for s, side in ((pair.other, there), (pair.main, here))
         )
         estimate = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
     place = _place(pair.other, MEAN, rater, population)

@@ -10,7 +10,14 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Analysis, Metric
-from overread.evaluation.context.analysis_context import AnalysisContext, macro_note
+from overread.evaluation.context.analysis_context import (
+    AnalysisContext,
+    Part,
+    contributing_sites,
+    macro_note,
+    over_pairs,
+    population_note,
+)
 from overread.evaluation.context.auc_terms import AucTerm, area_of, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
     MEAN,
@@ -25,6 +32,7 @@ from overread.evaluation.context.estimate_rows import (
 from overread.evaluation.context.patient_draws import RaterCases, auc_replicates
 from overread.evaluation.context.score_matrix import Bools, Floats
 from overread.evaluation.context.site_populations import Population
+from overread.evaluation.models.decision_pairs import decision_pair
 from overread.evaluation.progress import advancing
 from overread.stats import roc
 from overread.stats.estimate import Estimate
@@ -33,14 +41,19 @@ from overread.stats.resampling.patient_bootstrap import percentile_interval
 
 
 def comparison(context: AnalysisContext) -> list[Row]:
-    """Estimate AUC(A) - AUC(B) for every pair of raters in every shared population, and the mean over findings."""
+    """Estimate AUC(A) - AUC(B) for every pair of raters in every shared population, and the mean over findings; of
+    decisions, the differences in sensitivity and specificity.
+    """
     rows: list[Row] = []
     for a, b in advancing(combinations(_ordered(context), 2)):
         for population in context.populations[a]:
             if population in context.populations[b]:  # the same name and the same sites: the same cases
-                shared = [f for f in context.panel.findings if context.panel.gives(a, f) and context.panel.gives(b, f)]
-                areas = {f: _paired_areas(context, a, b, f, population) for f in shared}
-                rows += _pair(context, a, b, population, areas)
+                panel = context.panel
+                if panel.ranks_any(a) and panel.ranks_any(b):
+                    shared = [f for f in panel.findings if panel.ranks(a, f) and panel.ranks(b, f)]
+                    areas = {f: _paired_areas(context, a, b, f, population) for f in shared}
+                    rows += _pair(context, a, b, population, areas)
+                rows += decision_pair(context, a, b, population)
     return rows
 
 
@@ -55,15 +68,15 @@ def _pair(
     a: str,
     b: str,
     population: Population,
-    areas: Mapping[str, dict[str, tuple[AucTerm, AucTerm]]],
+    areas: Mapping[str, dict[Part, tuple[AucTerm, AucTerm]]],
 ) -> list[Row]:
-    differences = [(f, _difference(context, a, b, f, pairs), pairs) for f, pairs in areas.items() if pairs]
+    differences = [(f, _noted(context, a, b, f, population, pairs), pairs) for f, pairs in areas.items() if pairs]
     family = f"{a} against {b}, {population.name}: {len(differences)} findings"
     adjusted = holm([e.p for _, e, _ in differences]) if differences else np.empty(0)
     rows = []
     for (finding, estimate, pairs), p in zip(differences, adjusted, strict=True):
         place = _place(context, finding, a, b, population)
-        both = _both(context, a, b, finding, list(pairs))
+        both = _both(context, a, b, finding, [site for part in pairs for site in part])
         counts = counts_at(context.panel, a, finding, both)
         test = {"p_adjusted": float(p), "family": family, "null": 0.0}
         rows.append(
@@ -84,29 +97,46 @@ def _both(context: AnalysisContext, a: str, b: str, finding: str, sites: Sequenc
 
 def _paired_areas(
     context: AnalysisContext, a: str, b: str, finding: str, population: Population
-) -> dict[str, tuple[AucTerm, AucTerm]]:
-    """Compute by site the AUCs of both raters on the cases that both scored, at evaluable sites or else where
-    defined.
+) -> dict[Part, tuple[AucTerm, AucTerm]]:
+    """Compute by site (or over the pairs of all sites) the AUCs of both raters on the cases that both scored, at
+    evaluable sites or else where defined.
     """
+    parts: list[Part] = [(site,) for site in population.sites]
+    if over_pairs(context, population):
+        both = _both(context, a, b, finding, population.sites)
+        parts = [contributing_sites(context, population, both, finding)]
     areas = {}
-    for site in population.sites:
-        mask = _both(context, a, b, finding, [site])
+    for part in parts:
+        mask = _both(context, a, b, finding, part)
         if mask.any():
             one, other = (area_of(context.panel, select(context.panel, r, finding, mask)) for r in (a, b))
-            areas[site] = (one, other)
+            areas[part] = (one, other)
     good = {s: p for s, p in areas.items() if context.evaluable(p[0].counts)}
     return good or areas
 
 
+def _noted(
+    context: AnalysisContext,
+    a: str,
+    b: str,
+    finding: str,
+    population: Population,
+    pairs: dict[Part, tuple[AucTerm, AucTerm]],
+) -> Estimate:
+    """Return the difference with a note on the aggregation over sites."""
+    estimate = _difference(context, a, b, finding, pairs)
+    return add_notes(estimate, population_note(context, population, [a, b], over=[finding]))
+
+
 def _difference(
-    context: AnalysisContext, a: str, b: str, finding: str, pairs: dict[str, tuple[AucTerm, AucTerm]]
+    context: AnalysisContext, a: str, b: str, finding: str, pairs: dict[Part, tuple[AucTerm, AucTerm]]
 ) -> Estimate:
     panel, confidence = context.panel, context.config.confidence
     if len(pairs) == 1:
-        site = next(iter(pairs))
-        cases = select(panel, a, finding, _both(context, a, b, finding, [site]))
+        part = next(iter(pairs))
+        cases = select(panel, a, finding, _both(context, a, b, finding, part))
         if cases.pairs is None:
-            other = select(panel, b, finding, _both(context, a, b, finding, [site]))
+            other = select(panel, b, finding, _both(context, a, b, finding, part))
             return roc.compare_aucs(cases.truth, cases.score, other.score, **cases.drawn, confidence=confidence)
     defined = [p for p in pairs.values() if p[0].value == p[0].value]
     if not defined:
@@ -121,7 +151,7 @@ def _macro(
     a: str,
     b: str,
     population: Population,
-    pairs_by_finding: dict[str, dict[str, tuple[AucTerm, AucTerm]]],
+    pairs_by_finding: dict[str, dict[Part, tuple[AucTerm, AucTerm]]],
 ) -> Row:
     used = {
         f: pairs
@@ -132,30 +162,39 @@ def _macro(
     if not used:
         missing = not_estimable(macro_note(context, []))
         return row(place, Metric.AUC_DIFFERENCE, missing, confidence=context.config.confidence)
-    value = float(np.mean([np.mean([p[0].value - p[1].value for p in pairs.values()]) for pairs in used.values()]))
-    draws = np.mean(
-        [np.mean([_draws(context, a, b, f, s) for s in pairs], axis=0) for f, pairs in used.items()],
-        axis=0,
-    )
-    interval = percentile_interval(draws, value=value, confidence=context.config.confidence)
     terms = []
     for pairs in used.values():
         share = 1 / (len(used) * len(pairs))
         terms += [t for p in pairs.values() for t in ((share, p[0]), (-share, p[1]))]
-    p = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0).p
-    estimate = replace(interval, p=p)
-    wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
-    estimate = add_notes(estimate, wald, macro_note(context, list(used)))
+    estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0)
+    wald = codes.NONE
+    if not over_pairs(context, population):
+        estimate = replace(_percentiles(context, a, b, used), p=estimate.p)
+        wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
+    sites = population_note(context, population, [a, b], over=list(used))
+    estimate = add_notes(estimate, wald, macro_note(context, list(used)), sites)
     test, confidence = {"null": 0.0}, context.config.confidence
     return mean_row(place, Metric.AUC_DIFFERENCE, estimate, over=list(used), test=test, confidence=confidence)
 
 
-def _draws(context: AnalysisContext, a: str, b: str, finding: str, site: str) -> Floats:
+def _percentiles(
+    context: AnalysisContext, a: str, b: str, used: Mapping[str, dict[Part, tuple[AucTerm, AucTerm]]]
+) -> Estimate:
+    """Estimate the mean over findings of the difference, with a percentile interval."""
+    value = float(np.mean([np.mean([p[0].value - p[1].value for p in pairs.values()]) for pairs in used.values()]))
+    draws = np.mean(
+        [np.mean([_draws(context, a, b, f, p) for p in pairs], axis=0) for f, pairs in used.items()],
+        axis=0,
+    )
+    return percentile_interval(draws, value=value, confidence=context.config.confidence)
+
+
+def _draws(context: AnalysisContext, a: str, b: str, finding: str, part: Part) -> Floats:
     """Compute AUC(A) - AUC(B) at a site in every replicate, on the cases that both scored."""
     panel = context.panel
-    mask = panel.at([site])
+    mask = panel.at(part)
     if np.array_equal(panel.stated(a, finding) & mask, panel.stated(b, finding) & mask):
-        return context.replicates[a, finding, site] - context.replicates[b, finding, site]
-    both = _both(context, a, b, finding, [site])
+        return context.replicates[a, finding, part] - context.replicates[b, finding, part]
+    both = _both(context, a, b, finding, part)
     values = auc_replicates(panel, context.drawn, [RaterCases(a, finding, both), RaterCases(b, finding, both)])
     return values[:, 0] - values[:, 1]

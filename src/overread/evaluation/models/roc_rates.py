@@ -15,10 +15,11 @@ from overread import codes
 from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    SiteMean,
+    SiteAggregate,
+    aggregate_sites,
     macro_note,
+    over_pairs,
     population_counts,
-    site_mean,
 )
 from overread.evaluation.context.auc_terms import FEWEST, Cases, few_patients, select
 from overread.evaluation.context.estimate_rows import (
@@ -70,12 +71,12 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     """
     rows: list[Row] = []
     curves: list[Row] = []
-    for rater in advancing(context.raters):
+    for rater in advancing([r for r in context.raters if context.panel.ranks_any(r)]):
         for population in advancing(context.populations[rater]):
             reaches = {
                 f: r
                 for f in context.panel.findings
-                if context.panel.gives(rater, f) and (r := site_mean(context, rater, f, population)).sites
+                if context.panel.ranks(rater, f) and (r := _sites_of_rates(context, rater, f, population)).parts
             }
             kinds = advancing(("sensitivity", "specificity", "curve"), (4.0, 1.0, 20.0))
             next(kinds)
@@ -88,7 +89,7 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
             rows += _rows(context, rater, population, reaches, (forward, backward))
             for finding, curve in drawn_curves.items():
                 place = context.place(Analysis.STANDALONE, finding, rater, population)
-                cases = [select(context.panel, rater, finding, context.panel.at([s])) for s in reaches[finding].sites]
+                cases = [select(context.panel, rater, finding, context.panel.at(p)) for p in reaches[finding].parts]
                 drawn = mean_curve(
                     [roc.roc_curve(selected.truth, selected.score, weights=selected.weight) for selected in cases], GRID
                 )
@@ -96,13 +97,31 @@ def fixed_rates(context: AnalysisContext) -> tuple[list[Row], list[Row]]:
     return rows, curves
 
 
+def _sites_of_rates(context: AnalysisContext, rater: str, finding: str, population: Population) -> SiteAggregate:
+    """Return the sites each with its own threshold, as those of the AUC; or all sites with one threshold.
+
+    A rate has no pairs. Where an AUC is over pairs of all sites, a rate is over all their cases at one threshold, as at
+    a frozen operating point; a threshold at each of many small sites would not attain the fixed rate.
+    """
+    over = aggregate_sites(context, rater, finding, population)
+    if not (over.parts and over_pairs(context, population)):
+        return over
+    note = codes.note("one_threshold_for_sites", n=len(population.sites))
+    return replace(over, parts=(population.sites,), note=note)
+
+
 def _rates(
-    context: AnalysisContext, rater: str, reaches: dict[str, SiteMean], grid: Sequence[float] | Floats, *, kind: str
+    context: AnalysisContext,
+    rater: str,
+    reaches: dict[str, SiteAggregate],
+    grid: Sequence[float] | Floats,
+    *,
+    kind: str,
 ) -> dict[str, Rates]:
-    """Compute by finding the rate at each fixed rate, as a mean over the evaluable sites."""
-    masks = {s: context.panel.at([s]) for s in context.panel.site.levels}
-    owners = [(f, s) for f, r in reaches.items() for s in r.sites]
-    selections = [RaterCases(rater, f, masks[s]) for f, s in owners]
+    """Compute by finding the rate at each fixed rate, as a mean over the parts."""
+    owners = [(f, p) for f, r in reaches.items() for p in r.parts]
+    masks = {p: context.panel.at(p) for _, p in owners}
+    selections = [RaterCases(rater, f, masks[p]) for f, p in owners]
     if not selections or not len(grid):
         return {}
     value = rate_replicates(context.panel, original_sample(context.panel), selections, list(grid), kind=kind)[0]
@@ -114,7 +133,7 @@ def _rates(
     for finding in reaches:
         mine = [i for i, (f, _) in enumerate(owners) if f == finding]
         cases = (
-            [] if kind == "curve" else [select(context.panel, rater, f, masks[s]) for f, s in (owners[i] for i in mine)]
+            [] if kind == "curve" else [select(context.panel, rater, f, masks[p]) for f, p in (owners[i] for i in mine)]
         )
         reasons = [next((n for selected in cases if (n := _unattained(selected, g, kind))), codes.NONE) for g in grid]
         known = np.array([not reason for reason in reasons])
@@ -128,7 +147,7 @@ def _rows(
     context: AnalysisContext,
     rater: str,
     population: Population,
-    reaches: dict[str, SiteMean],
+    reaches: dict[str, SiteAggregate],
     both: tuple[dict[str, Rates], dict[str, Rates]],
 ) -> list[Row]:
     rows: list[Row] = []

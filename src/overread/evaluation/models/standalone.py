@@ -10,13 +10,15 @@ from overread import codes
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
-    SiteMean,
+    SiteAggregate,
+    aggregate_sites,
+    over_pairs,
     population_cases,
     population_counts,
-    site_mean,
 )
 from overread.evaluation.context.auc_terms import area_of, auc_estimate, linear_estimate, mean_terms, select
 from overread.evaluation.context.estimate_rows import (
+    Counts,
     EstimateKey,
     Row,
     add_notes,
@@ -28,14 +30,19 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.score_matrix import Bools, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
-from overread.evaluation.context.thresholds import Frozen, Threshold
+from overread.evaluation.context.thresholds import Frozen, Threshold, point_at
 from overread.evaluation.progress import advancing
 from overread.stats import rates
 from overread.stats.estimate import Estimate
 from overread.stats.rates.operating_points import OperatingPoint
 from overread.stats.rates.proportions import clustered_proportion
 
-_ORIGINS = {"model.json": "threshold_stored", "tune": "threshold_fitted_tuning", "half": "threshold_fitted_half"}
+_ORIGINS = {
+    "model.json": "threshold_stored",
+    "tune": "threshold_fitted_tuning",
+    "half": "threshold_fitted_half",
+    "given": "threshold_given",
+}
 RATES = (
     Metric.SENSITIVITY,
     Metric.SPECIFICITY,
@@ -62,17 +69,20 @@ def discrimination(context: AnalysisContext) -> list[Row]:
 
 
 def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Population) -> list[Row]:
-    over = site_mean(context, place.rater, place.finding, population)
+    over = aggregate_sites(context, place.rater, place.finding, population)
     counts = population_counts(context, place.rater, place.finding, population)
     confidence = context.config.confidence
-    if not over.sites:
+    if (place.rater, place.finding) in context.panel.decisions:
+        return _rows_without_scores(context, place, population, counts)
+    if not over.parts:
         missing = not_estimable(codes.note("no_case_labelled"))
         return [row(place, Metric.AUC, missing, counts=counts, confidence=confidence)]
     used = counts_at(context.panel, place.rater, place.finding, context.panel.at(over.sites))
     rows = [row(place, Metric.AUC, auc_over(context, place, over), counts=used, confidence=confidence)]
     prevalence = _prevalence(context, place, population)
     rows.append(row(place, Metric.PREVALENCE, prevalence, counts=counts, confidence=confidence))
-    if (context.panel.pairs.codes[population_cases(context, population)] >= 0).any():
+    strata = (context.panel.pairs.codes[population_cases(context, population)] >= 0).any()
+    if strata and not over_pairs(context, population):  # else the analysis of pairs across sites has this row
         rows.append(
             row(
                 place,
@@ -88,12 +98,28 @@ def _auc_rows(context: AnalysisContext, place: EstimateKey, population: Populati
     return rows
 
 
-def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
-    """Estimate the AUC at the only site, or the unweighted mean of the within-site AUCs."""
-    if len(over.sites) == 1:
-        site = over.sites[0]
-        cases = select(context.panel, place.rater, place.finding, context.panel.at([site]))
-        counts = context.areas[place.rater, place.finding, site].counts
+def _rows_without_scores(
+    context: AnalysisContext, place: EstimateKey, population: Population, counts: Counts
+) -> list[Row]:
+    """Return the prevalence, and the reason why a model with scores of other findings has no AUC of this one."""
+    confidence, rows = context.config.confidence, []
+    if context.panel.ranks_any(place.rater):
+        missing = not_estimable(codes.note("no_auc_of_decisions"))
+        rows.append(row(place, Metric.AUC, missing, counts=counts, confidence=confidence))
+    if counts.cases:
+        prevalence = _prevalence(context, place, population)
+        rows.append(row(place, Metric.PREVALENCE, prevalence, counts=counts, confidence=confidence))
+    return rows
+
+
+def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteAggregate) -> Estimate:
+    """Estimate the AUC at the only site or over pairs of all sites, or the unweighted mean of the within-site AUCs."""
+    if not over.parts:
+        return not_estimable(codes.note("no_case_labelled"))
+    if len(over.parts) == 1:
+        part = over.parts[0]
+        cases = select(context.panel, place.rater, place.finding, context.panel.at(part))
+        counts = context.areas[place.rater, place.finding, part].counts
         return add_notes(auc_estimate(cases, counts, confidence=context.config.confidence), over.note)
     defined = [a for a in over.areas if a.value == a.value]
     if not defined:
@@ -106,7 +132,7 @@ def auc_over(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Es
 
 def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     spot = place.to(subgroup="site", level=site)
-    found = context.areas.get((place.rater, place.finding, site))
+    found = context.areas.get((place.rater, place.finding, (site,)))
     if found is None:
         estimate = not_estimable(codes.note("no_case_labelled_at_site"))
         return row(spot, Metric.AUC, estimate, confidence=context.config.confidence)
@@ -115,13 +141,13 @@ def _site_row(context: AnalysisContext, place: EstimateKey, site: str) -> Row:
     return row(spot, Metric.AUC, estimate, counts=found.counts, confidence=context.config.confidence)
 
 
-def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteMean) -> Estimate:
+def _auc_of_all_pairs(context: AnalysisContext, place: EstimateKey, over: SiteAggregate) -> Estimate:
     """Estimate the AUC with pairs across strata within a site, for comparison with the stratified one."""
     panel = context.panel
     note = codes.note("all_pairs_compared")
     if len(over.sites) == 1:
         cases = select(panel, place.rater, place.finding, panel.at(over.sites), within=False)
-        counts = context.areas[place.rater, place.finding, over.sites[0]].counts
+        counts = context.areas[place.rater, place.finding, over.parts[0]].counts
         return add_notes(auc_estimate(cases, counts, confidence=context.config.confidence), note)
     sites = [select(panel, place.rater, place.finding, panel.at([s]), within=False) for s in over.sites]
     plain = [area_of(panel, selected) for selected in sites]
@@ -149,7 +175,7 @@ class Calls:
 
 def calls(panel: ScoreMatrix, frozen: Frozen, place: EstimateKey, threshold: Threshold, cases: Bools) -> Calls:
     """Apply a frozen threshold to the cases of the mask on which it may be tested."""
-    selected = select(panel, place.rater, place.finding, cases & frozen.tested)
+    selected = select(panel, place.rater, place.finding, cases & frozen.part(place.finding).tested)
     return Calls(
         selected.truth,
         selected.score >= threshold.value,
@@ -185,13 +211,13 @@ def point_rows(
     metrics: tuple[str, ...] = RATES,
 ) -> list[Row]:
     """Return the rows of a threshold and of the rates at it, on the cases of the mask."""
-    frozen, at = context.frozen[place.rater], f"operating_point={name}"
+    frozen, at = context.frozen[place.rater].part(place.finding), point_at(name)
     confidence = context.config.confidence
     words = codes.notes(frozen.words, threshold.note)
     point_calls = calls(context.panel, frozen, place, threshold, cases)
     counts = count(point_calls.truth.astype(np.float64), point_calls.patient)
     rows = []
-    if metrics == RATES:
+    if metrics == RATES and frozen.origin in _ORIGINS:  # a decision has no threshold
         value = Estimate(threshold.value, method=codes.method(_ORIGINS[frozen.origin]), note=words)
         rows.append(row(place, Metric.THRESHOLD, value, at=at, confidence=confidence))
     if np.isnan(threshold.value):

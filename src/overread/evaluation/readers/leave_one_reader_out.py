@@ -10,6 +10,7 @@ import numpy as np
 
 from overread.evaluation.context.estimate_rows import Row
 from overread.evaluation.context.reader_context import ReaderContext
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.join.reference_standards import OTHERS
 from overread.evaluation.readers.pooled_readers import Side, call_at, side_by_side, side_of
 from overread.evaluation.readers.reader_points import ReaderPoint, point, point_rows, rates_of
@@ -48,7 +49,7 @@ def _reader_rows(side: Side, reader: int) -> list[Row]:
         for at, threshold in list(usable.items())[:1]:
             found = _model(side, reader, call_at(context.panel.score[finding, rater], threshold.value), points.tested)
             if found is not None:
-                rows += point_rows(side, place, found, at=f"operating_point={at};others={name}")
+                rows += point_rows(side, place, found, at=f"{point_at(at)};others={name}")
     return rows
 
 

@@ -14,7 +14,7 @@ from overread.evaluation.join.reference_standards import DAWID_SKENE
 from overread.evaluation.models.roc_rates import GRID, curve_rows
 from overread.evaluation.progress import advancing
 from overread.evaluation.readers.pooled_readers import Side, side_by_side, side_of
-from overread.evaluation.readers.reader_points import below_rows, estimated_rows, point, reader_point_rows
+from overread.evaluation.readers.reader_points import below_rows, estimated_rows, point, reader_point_rows, refused_rows
 from overread.stats import roc
 from overread.stats.reader_studies.product_bootstrap import matched_rates
 from overread.stats.roc.mean_curves import mean_curve
@@ -29,10 +29,11 @@ def reader_rows(context: ReaderContext) -> tuple[list[Row], list[Row]]:
         for reference in context.panel.references:
             truth = context.truth(reads, reference)
             if np.isnan(truth).all():
+                rows += refused_rows(context, reads, reference) if main else []
                 continue
             side = side_of(context, reads, reference, truth)
             rows += side_by_side(side)
-            for rater in context.panel.outputs[reads.finding]:
+            for rater in context.ranked(reads.finding):
                 rows.append(_area_row(side, rater))
                 if main:
                     curves += _curve(side, rater)
@@ -45,7 +46,7 @@ def _one_by_one(side: Side) -> list[Row]:
     """Return the operating point of every reader, and the number of readers below the ROC curve of each output."""
     own = {r: point(side, r) for r in range(len(side.context.panel.readers))}
     rows = [made for r in own for made in reader_point_rows(side, r, own[r])]
-    for rater in side.context.panel.outputs[side.reads.finding]:
+    for rater in side.context.ranked(side.reads.finding):
         rows += below_rows(side, rater, own)
     return rows + (estimated_rows(side) if side.reference == DAWID_SKENE else [])
 

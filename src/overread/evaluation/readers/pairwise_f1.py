@@ -24,6 +24,7 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pooled_readers import call_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
@@ -54,13 +55,17 @@ class Averages:
 
 
 def models_at(context: ReaderContext, reads: ReadSelection, rater: str) -> list[CallingModel]:
-    """Return the calls at every frozen threshold, and at the threshold with the call rate of the readers."""
+    """Return the calls at every frozen threshold, and at the threshold with the call rate of the readers; decisions
+    are calls already.
+    """
     score, points = context.panel.score[reads.finding, rater], context.points[reads.finding, rater]
     models = [
-        CallingModel(f"operating_point={n}", np.where(points.tested, call_at(score, t.value), np.nan), points.words)
+        CallingModel(point_at(n), np.where(points.tested, call_at(score, t.value), np.nan), points.words)
         for n, t in points.thresholds.items()
         if not np.isnan(t.value)
     ]
+    if points.decided:
+        return models
     weight = np.bincount(reads.case, minlength=score.size).astype(np.float64)
     threshold = threshold_of_rate(score, weight, float(reads.call.mean()) if reads.call.size else np.nan)
     words = codes.note("threshold_call_rate")
@@ -91,7 +96,7 @@ def pairwise_rows(context: ReaderContext) -> list[Row]:
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         for arm in context.panel.arms:
             reads = context.reads(finding, arm, policy)
-            table = first_reads(context, reads, np.zeros(len(context.panel.case_id)))
+            table = first_reads(context, reads, np.zeros(len(context.panel.case_id)), reference="")
             if int(table.readers.sum()) < 2:
                 continue
             for rater in context.panel.outputs[finding]:

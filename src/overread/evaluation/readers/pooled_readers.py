@@ -24,6 +24,7 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.join.read_matching import READERS
 from overread.stats import rates
 from overread.stats.rates.fixed_specificity import UNDEFINED
@@ -189,7 +190,8 @@ def side_by_side(side: Side) -> list[Row]:
     place = side.context.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
     rows += [side.row(place, m, d, classes=m) for m, d in zip(RATES, side.readers, strict=True)]
     for rater in side.context.panel.outputs[side.reads.finding]:
-        rows += _frozen_rows(side, rater) + _matched_rows(side, rater)
+        rows += _frozen_rows(side, rater)
+        rows += [] if side.context.points[side.reads.finding, rater].decided else _matched_rows(side, rater)
     return rows
 
 
@@ -204,8 +206,8 @@ def _frozen_rows(side: Side, rater: str) -> list[Row]:
     found = dict(zip(fixed, side.calls([call_at(score, t.value) for t in fixed.values()]), strict=True))
     rows = []
     for name, threshold in points.thresholds.items():
-        at, note = f"operating_point={name}", codes.notes(points.words, threshold.note)
-        if name in fixed:
+        at, note = point_at(name), codes.notes(points.words, threshold.note)
+        if name in fixed and not points.decided:
             note = codes.notes(codes.note("threshold_value", threshold=float(threshold.value)), note)
         nothing = Replicated(np.nan, np.full(len(context.drawn), np.nan), threshold.note or codes.note("no_threshold"))
         for metric, mine, theirs in zip(RATES, found.get(name, (nothing, nothing)), side.readers, strict=True):

@@ -23,6 +23,7 @@ from overread.evaluation.context.estimate_rows import (
 )
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Floats
+from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pairwise_f1 import CALL_RATE, CallingModel, models_at
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
@@ -57,6 +58,9 @@ BETWEEN: Mapping[str, Callable[..., Estimate]] = MappingProxyType(
 )
 
 
+_SAME_RATE = (CALL_RATE, DECISION)  # the calls of a model that single readers are compared with
+
+
 def agreement_rows(context: ReaderContext) -> list[Row]:
     """Estimate agreement among readers for every read finding, and with every output for scored findings."""
     rows: list[Row] = []
@@ -64,7 +68,7 @@ def agreement_rows(context: ReaderContext) -> list[Row]:
         for arm in context.panel.arms:
             reads = context.reads(finding, arm, context.config.uncertain_calls, every=True)
             if reads.index.size:
-                table = first_reads(context, reads, np.zeros(len(context.panel.case_id)))
+                table = first_reads(context, reads, np.zeros(len(context.panel.case_id)), reference="")
                 rows += _among(context, reads, table)
                 for rater in context.panel.outputs.get(finding, ()):
                     rows += _with_model(context, reads, table, rater)
@@ -98,8 +102,8 @@ def _with_model(context: ReaderContext, reads: ReadSelection, table: ReaderTable
     for model in models_at(context, scored, rater):
         at = ";".join(sorted((model.at, f"with={rater}")))
         pooled = scored.call.astype(np.float64), scored.case
-        rows += _pair_rows(context, reads, (READERS, at, model), pooled, model.at == CALL_RATE)
-        if model.at != CALL_RATE:
+        rows += _pair_rows(context, reads, (READERS, at, model), pooled, model.at in _SAME_RATE)
+        if model.at not in _SAME_RATE:
             continue
         for reader in np.flatnonzero(table.readers):
             read = ~np.isnan(table.answers[reader])

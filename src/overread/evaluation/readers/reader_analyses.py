@@ -7,10 +7,12 @@ from overread.evaluation.context.estimate_rows import Row
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.hypotheses.reference_effect import reference_rows
 from overread.evaluation.progress import advancing
+from overread.evaluation.readers.intra_reader import intra_reader_rows
 from overread.evaluation.readers.leave_one_reader_out import others_rows
 from overread.evaluation.readers.model_and_readers import reader_rows
 from overread.evaluation.readers.pairwise_f1 import pairwise_rows
 from overread.evaluation.readers.reader_agreement import agreement_rows
+from overread.evaluation.readers.reader_kappas import kappa_rows
 from overread.evaluation.readers.reader_tests import random_reader_rows
 
 
@@ -20,7 +22,9 @@ def analyse_reads(context: ReaderContext, *, protocol_hash: str = "") -> tuple[l
     next(steps)
     rows, curves = reader_rows(context)
     next(steps)
-    for analysis in advancing((random_reader_rows, others_rows, pairwise_rows, agreement_rows)):
+    for analysis in advancing(
+        (random_reader_rows, others_rows, pairwise_rows, agreement_rows, kappa_rows, intra_reader_rows)
+    ):
         rows += analysis(context)
     made, drawn = arm_rows(context)
     rows, curves = rows + made, curves + drawn

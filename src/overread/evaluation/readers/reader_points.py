@@ -19,8 +19,9 @@ from overread.evaluation.context.estimate_rows import (
     row,
     without_interval,
 )
+from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats
-from overread.evaluation.join.read_matching import FEW_READS
+from overread.evaluation.join.read_matching import FEW_READS, READERS
 from overread.evaluation.readers.pooled_readers import RATES, Side
 from overread.stats import rates
 from overread.stats.estimate import Estimate
@@ -96,6 +97,8 @@ def reader_point_rows(side: Side, reader: int, own_point: ReaderPoint | None) ->
     if own_point is None:
         read = (side.reads.reader == reader).any()
         why = codes.note("no_read_labelled") if read else codes.note("no_reads_in_arm", arm=side.reads.arm)
+        if context.panel.not_judged(side.reads.finding, side.reference)[reader].any():
+            why = codes.note("reader_made_reference")
         missing = not_estimable(why)
         return [row(place, m, missing, confidence=context.config.confidence) for m in RATES]
     return point_rows(side, place, own_point)
@@ -182,6 +185,15 @@ def _expected(rate: float, cases: float) -> Text:
     if cases < FEW_READS:
         return codes.note("few_expected_cases", n=float(cases), least=FEW_READS)
     return codes.note("expected_cases", n=float(cases))
+
+
+def refused_rows(context: ReaderContext, reads: ReadSelection, reference: str) -> list[Row]:
+    """Return rows without numbers for a reference standard that does not exist, with the reason; () otherwise."""
+    if not context.joined.truths.refused(reads.finding, reference, reads.policy):
+        return []
+    place = context.place(reads.finding, READERS, reads=reads, reference=reference)
+    missing = not_estimable(context.joined.truths.note(reads.finding, reference, reads.policy))
+    return [row(place, metric, missing, confidence=context.config.confidence) for metric in RATES]
 
 
 def estimated_rows(side: Side) -> list[Row]:

@@ -17,6 +17,7 @@ from overread.evaluation.context.auc_terms import FEWEST
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pooled_readers import DIFFERENCES, RATES, call_at
 from overread.stats.estimate import Estimate
@@ -82,8 +83,13 @@ def _adjusted(rows: list[Row]) -> list[Row]:
     return rows
 
 
-def first_reads(context: ReaderContext, reads: ReadSelection, truth: Floats, *, graded: bool = False) -> ReaderTable:
-    """Return the array of first reads: calls, or with `graded` the scores of all reads of the finding in the arm."""
+def first_reads(
+    context: ReaderContext, reads: ReadSelection, truth: Floats, *, reference: str, graded: bool = False
+) -> ReaderTable:
+    """Return the array of first reads: calls, or with `graded` the scores of all reads of the finding in the arm.
+
+    Reads that `reference` does not judge, because their reader made it, are left out; "" = no reference.
+    """
     panel = context.panel
     index, answer = reads.index, reads.call.astype(np.float64)
     if graded:
@@ -93,6 +99,7 @@ def first_reads(context: ReaderContext, reads: ReadSelection, truth: Floats, *, 
     order = np.argsort(-panel.round[index], kind="stable")  # the first round is written last, and stays
     table = np.full((len(panel.readers), len(panel.case_id)), np.nan)
     table[panel.reader[index][order], panel.case[index][order]] = answer[order]
+    table[panel.not_judged(reads.finding, reference)] = np.nan
     columns = np.flatnonzero(~np.isnan(truth) & ~np.isnan(table).all(axis=0))
     return ReaderTable(truth[columns] == 1, panel.patient[columns], columns, table[:, columns])
 
@@ -114,10 +121,10 @@ def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference
     for rater in context.panel.outputs[reads.finding]:
         points = context.points[reads.finding, rater]
         score = context.panel.score[reads.finding, rater]
-        table = first_reads(context, reads, np.where(points.tested, truth, np.nan))
+        table = first_reads(context, reads, np.where(points.tested, truth, np.nan), reference=reference)
         place = context.place(reads.finding, rater, reads=reads, reference=reference).to(contrast=f"rater:{READERS}")
         for name, threshold in points.thresholds.items():
-            at = f"operating_point={name};test={U_STATISTIC}"
+            at = f"{point_at(name)};test={U_STATISTIC}"
             for metric in RATES:
                 why = why_no_test(context, table, metric)
                 if np.isnan(threshold.value):
@@ -157,12 +164,13 @@ def _row(
 
 def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
     """Return the AUC of the model and its difference from the mean reader, for graded reads."""
-    table = first_reads(context, reads, truth, graded=True)
+    table = first_reads(context, reads, truth, reference=reference, graded=True)
     if not table.readers.any():
         return []
     rows = []
     at = f"test={OBUCHOWSKI_ROCKETTE}"
-    for rater in context.panel.outputs[reads.finding]:
+    ranked = context.ranked(reads.finding)
+    for rater in ranked:
         why = why_no_test(context, table, Metric.AUC)
         if not table.crossed:
             why = codes.note("not_fully_crossed")

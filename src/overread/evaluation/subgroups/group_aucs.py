@@ -1,4 +1,4 @@
-"""AUC of each rater by subgroup, and the differences between subgroups."""
+"""AUC of each rater by subgroup, with means over findings and gaps."""
 
 from __future__ import annotations
 
@@ -11,33 +11,21 @@ from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.auc_terms import AucTerm, Cases, area_of, auc_estimate, select
 from overread.evaluation.context.estimate_rows import Row, count, not_estimable, row
 from overread.evaluation.context.score_matrix import Bools
+from overread.evaluation.context.site_populations import POOLED
 from overread.evaluation.progress import advancing
-from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable, split_by_groups
-from overread.evaluation.subgroups.group_gaps import ALL, Measure, adjusted, gap_part, gap_rows, mean_rows
-from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
+from overread.evaluation.subgroups.case_groups import CaseGroups, few_evaluable
+from overread.evaluation.subgroups.group_gaps import ALL, Measure, gap_part, gap_rows, mean_rows
 
 
-def subgroup_rows(context: AnalysisContext) -> list[Row]:
-    """Estimate AUC, rates at frozen thresholds and under-diagnosis by subgroup, and gaps with Holm-adjusted p
-    values.
+def auc_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
+    """Estimate the AUC of every finding by subgroup, its means, and the gaps; also return the measure. Nothing for
+    decisions.
     """
-    rows: list[Row] = []
-    for rater in advancing(context.raters):
-        for population in advancing(context.populations[rater]):
-            mine: list[Row] = []
-            for groups in advancing(split_by_groups(context, rater, population)):
-                for analysis in advancing((auc_rows, rate_rows, underdiagnosis_rows)):
-                    mine += analysis(context, groups)
-            mine += underdiagnosis(context, rater, population) if mine else []
-            rows += adjusted(mine, f"{rater}, {population.name}")
-    return rows
-
-
-def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
-    """Estimate the AUC of every finding by subgroup, its means, and the gaps."""
+    if not context.panel.ranks_any(groups.rater):
+        return [], []
     rows, confidence = [], context.config.confidence
     found: dict[str, dict[str, AucTerm | Text]] = {}
-    for finding in advancing(groups.findings(context)):
+    for finding in advancing([f for f in groups.findings(context) if context.panel.ranks(groups.rater, f)]):
         for level, mask in groups.levels.items():
             cases = _cases(context, groups, finding, mask)
             counts = count(cases.truth.astype(np.float64), cases.patient)
@@ -59,13 +47,15 @@ def auc_rows(context: AnalysisContext, groups: CaseGroups) -> list[Row]:
     }
     means = mean_rows(context, groups.place(context), measure, everyone=everyone)
     rows += [_counted(context, groups, one) for one in means]
-    return rows + gap_rows(context, groups.place(context), measure)
+    return rows + gap_rows(context, groups.place(context), measure), [measure]
 
 
 def _cases(context: AnalysisContext, groups: CaseGroups, finding: str, mask: Bools) -> Cases:
-    """Return the cases of a mask; in a population of several sites pairs are compared within a site only."""
+    """Return the cases of a mask; in a population of several sites pairs are compared within a site only, unless the
+    evaluation compares all pairs.
+    """
     selected = select(context.panel, groups.rater, finding, mask)
-    if len(groups.population.sites) < 2:
+    if len(groups.population.sites) < 2 or context.aggregation == POOLED:
         return selected
     panel = context.panel
     index = np.flatnonzero(mask & panel.stated(groups.rater, finding))

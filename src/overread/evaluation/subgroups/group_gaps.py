@@ -126,7 +126,7 @@ def _gap(
     refused: Mapping[str, Text],
 ) -> Row:
     metric, confidence = GAPS[measure.metric], context.config.confidence
-    still = {level: _no_spread(one) for level, one in areas.items()}
+    still = {level: no_spread(one) for level, one in areas.items()}
     areas = {level: one for level, one in areas.items() if not still[level]}
     refused = dict(refused) | {level: why for level, why in still.items() if why}
     left = codes.notes(*(codes.note("group_excluded", group=g, reason=str(why)) for g, why in refused.items()))
@@ -139,25 +139,24 @@ def _gap(
     spot = place.to(level=levels[found.best], contrast=f"level:{levels[found.worst]}")
     compared = codes.note("groups_compared", n=len(levels), groups=tuple(levels))
     estimate = add_notes(found.gap, compared, left, measure.note)
-    counts = _together([one.counts for one in areas.values()], _patients(areas))
+    counts = together(list(areas.values()))
     return row(spot, metric, estimate, at=measure.at, counts=counts, test={"null": 0.0}, confidence=confidence)
 
 
-def _no_spread(one: AucTerm) -> Text:
+def no_spread(one: AucTerm) -> Text:
+    """Return why a difference from this term has no valid interval: its variance is 0 or undefined."""
     spread = float(np.abs(one.influence).sum()) + one.unseen
     if spread > 0:
         return codes.NONE
     return codes.note("no_variation" if spread == 0 else "group_variance_undefined")
 
 
-def _patients(areas: Mapping[str, AucTerm]) -> int:
-    return int(np.count_nonzero(np.bincount(np.concatenate([one.patients for one in areas.values()]))))
-
-
-def _together(counts: Sequence[Counts], patients: int) -> Counts | None:
-    """Sum the cases of disjoint groups; None for a mean over findings."""
+def together(areas: Sequence[AucTerm]) -> Counts | None:
+    """Sum the cases of disjoint groups and count their patients; None for a mean over findings."""
+    counts = [one.counts for one in areas]
     if not any(c.cases for c in counts):
         return None
+    patients = int(np.count_nonzero(np.bincount(np.concatenate([one.patients for one in areas]))))
     return Counts(sum(c.present for c in counts), sum(c.absent for c in counts), patients=patients)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overread.reporting.checklists.guideline_items import Found
-from overread.reporting.first_page import limits
+from overread.reporting.first_page import study_limits
 from overread.reporting.number_format import plural
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections import summary as first_page
@@ -86,7 +86,7 @@ def openings(evidence: ReportData) -> Found | None:
 
 def limitations(evidence: ReportData) -> Found | None:
     """What limits the answer of the first page."""
-    found = [f"{each.head} {each.text}".strip() for each in limits.limitations(evidence)]
+    found = [f"{each.head} {each.text}".strip() for each in study_limits.limitations(evidence)]
     return Found("limits", " ".join(found)) if found else None
 
 

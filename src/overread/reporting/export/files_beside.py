@@ -21,7 +21,7 @@ def write_beside(evidence: ReportData, sections: Sequence[Section], out: Path) -
     written = [
         tables.write(evidence.written, out / "estimates.parquet", "estimates"),
         tables.write(evidence.written, out / "estimates.csv", "estimates"),
-        tables.write_json(out / "estimates.json", evidence.written.to_dicts()),
+        tables.write_rows(out / "estimates.json", evidence.written),
         write_tables(sections, out / "tables.docx"),
     ]
     drawn = figures_of(sections)

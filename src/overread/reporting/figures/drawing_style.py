@@ -228,5 +228,6 @@ def tidy(text: str, name: str, alt: str, inches: float) -> str:
 def standalone(inline: str) -> str:
     """An inline SVG as a file of its own, in the size at which the page shows it."""
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', inline)
-    size = f' width="{box.group(1)}pt" height="{box.group(2)}pt"' if box else ""
+    sized = " width=" in inline[: inline.index(">")]
+    size = f' width="{box.group(1)}pt" height="{box.group(2)}pt"' if box and not sized else ""
     return inline.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg"{size} ', 1) + "\n"

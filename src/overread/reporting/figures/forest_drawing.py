@@ -17,6 +17,8 @@ from overread.reporting.figures.drawing_style import GREY, GRID, INK, PALE, Seri
 WIDE, NARROW = 760, 358
 FONT = 'font-family="-apple-system, Segoe UI, Helvetica, Arial, Liberation Sans, sans-serif"'
 _STEP, _LABELLED, _LEAST = 11.0, 16.0, 25.0  # px: a mark, a mark with its number, a row
+# Words that stand on the lines of an axis, on a ground of their own.
+_HALO = ' paint-order="stroke" stroke="#ffffff" stroke-width="4" stroke-linejoin="round"'
 _NARROW_LETTERS = frozenset("ijlIftr.,:;'|!()[] ")
 _WIDE_LETTERS = frozenset("mwMWOQGD@%")
 
@@ -109,7 +111,8 @@ def text_width(text: str, size: float, *, strong: bool = False) -> float:
 
 def wrapped(text: str, size: float, width: float, lines: int = 2) -> list[str]:
     """The text in so many lines; what does not fit ends with an ellipsis, and a long word is cut."""
-    made, rest = [], re.findall(r"\S+\s*", text) or [""]
+    made: list[str] = []
+    rest = re.findall(r"\S+\s*", text) or [""]
     while rest and len(made) < lines:
         line = ""
         while rest and (not line or text_width(line + rest[0].rstrip(), size) <= width):
@@ -437,7 +440,7 @@ def _narrow_height(row: ForestRow, beside: bool) -> float:
 def _narrow_row(
     canvas: _Canvas, plot: ForestPlot, row: ForestRow, y: float, ends: tuple[float, float], *, beside: bool
 ) -> None:
-    bold = ' font-weight="600"'
+    bold = f' font-weight="600"{_HALO}'
     if not row.marks:
         canvas.line(0, y + 0.5, NARROW, y + 0.5, ink=GRID)
         canvas.text(0, y + 18, _cut(row.title, 13, NARROW), size=13, more=bold)
@@ -445,8 +448,8 @@ def _narrow_row(
     number = row.marks[1][0].label if len(row.marks) > 1 and len(row.marks[1]) == 1 else ""
     room = NARROW - (text_width(number, 12.5) + 8 if number else 0)
     canvas.text(0, y + 15, _cut(row.title, 13, room / 1.06), size=13, more=bold)
-    canvas.text(NARROW, y + 15, number, size=12.5, more=' text-anchor="end"')
-    canvas.text(0, y + 30, row.note, size=12, fill=GREY)
+    canvas.text(NARROW, y + 15, number, size=12.5, more=f' text-anchor="end"{_HALO}')
+    canvas.text(0, y + 30, row.note, size=12, fill=GREY, more=_HALO)
     at = y + 20 + 15 * bool(row.note) + (_LABELLED if beside else _STEP + 1) / 2
     for mark in row.marks[0]:
         _draw(canvas, plot, 0, mark, at, ends, strong=row.strong)

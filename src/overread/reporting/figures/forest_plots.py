@@ -86,9 +86,10 @@ def spoken_rows(plot: ForestPlot, caption: str) -> str:
 def sample(plot: ForestPlot, series: int) -> str:
     """A mark with its line, for the key."""
     style = plot.styles[series]
+    mark = mark_shape(14, 8, style, hollow=False, size=4)
     return (
         '<svg width="28" height="16" viewBox="0 0 28 16" aria-hidden="true"><path d="M1 8H27" '
-        f'stroke="{style.colour}" stroke-width="2"{style.dashes}/>{mark_shape(14, 8, style, hollow=False, size=4)}</svg>'
+        f'stroke="{style.colour}" stroke-width="2"{style.dashes}/>{mark}</svg>'
     )
 
 

@@ -65,11 +65,19 @@ class RocPanel:
 
 @dataclass(frozen=True, slots=True)
 class LegendKey:
-    """The words of the key: outputs, operating points, and whether some readers have few reads."""
+    """The words of the key: outputs, operating points, and whether some readers have few reads.
+
+    `series` are the series of the page by output; without them those of the order.
+    """
 
     outputs: tuple[str, ...]
     points: tuple[tuple[int, str], ...]  # which operating point, and its words
     few: bool
+    series: tuple[int, ...] = ()
+
+    def place(self, output: int) -> int:
+        """The series of an output."""
+        return self.series[output] if self.series else output
 
 
 def reader_panels(shown: Sequence[RocPanel], key: LegendKey, *, name: str, alt: str) -> str:
@@ -84,7 +92,7 @@ def reader_panels(shown: Sequence[RocPanel], key: LegendKey, *, name: str, alt: 
         figure = canvas(height)
         for i, panel in enumerate(shown):
             axis = figure.add_axes(_box(i, top, height))
-            _draw(axis, panel, end, most)
+            _draw(axis, panel, key, (end, most))
             axis.set_xlabel("1 − specificity")
             if i % _COLUMNS == 0:
                 axis.set_ylabel("Sensitivity")
@@ -118,13 +126,16 @@ def axis_end(shown: Sequence[RocPanel]) -> float:
     return next(e for e in _ENDS if reach <= e or e == 1.0)
 
 
-def _draw(axis: Axes, panel: RocPanel, end: float, most: int) -> None:
+def _draw(axis: Axes, panel: RocPanel, key: LegendKey, limits: tuple[float, int]) -> None:
+    """Draw a panel up to the end of its axis; a reader's point is largest with the most reads."""
+    end, most = limits
     axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
     for i, _, curve in panel.curves:
-        draw_curve(axis, curve, series_colour(i), style=_style(i), band=0.16 if len(panel.curves) < 3 else 0.09)
+        series, band = key.place(i), 0.16 if len(panel.curves) < 3 else 0.09
+        draw_curve(axis, curve, series_colour(series), style=_style(series), band=band)
     _readers(axis, panel.readers, most)
     for point in panel.frozen:
-        colour, mark = series_colour(point.place[0]), _FROZEN[point.place[1] % len(_FROZEN)]
+        colour, mark = series_colour(key.place(point.place[0])), _FROZEN[point.place[1] % len(_FROZEN)]
         axis.plot([point.x], [point.y], mark, ms=6.2, mfc="white", mec=colour, mew=1.5, zorder=5, clip_on=True)
     if panel.average:
         _average(axis, panel.average)
@@ -135,7 +146,7 @@ def _draw(axis: Axes, panel: RocPanel, end: float, most: int) -> None:
             text,
             transform=axis.transAxes,
             ha="right",
-            color=series_colour(i),
+            color=series_colour(key.place(i)),
             fontsize=8.2,
             zorder=6,
         )
@@ -158,7 +169,7 @@ def _draw(axis: Axes, panel: RocPanel, end: float, most: int) -> None:
 
 
 def _style(output: int) -> Any:
-    """The line of the index-th output, so that colour is not the only sign."""
+    """The line of an output by its series, so that colour is not the only sign."""
     return DASHES[(output + output // len(COLOURS)) % len(DASHES)]
 
 
@@ -184,8 +195,12 @@ def _average(axis: Axes, point: PlottedPoint) -> None:
 
 def _models(key: LegendKey) -> list[tuple[Any, str]]:
     """The marks of models, each with its words."""
-    lines = [(Line2D([], [], color=series_colour(i), ls=_style(i), lw=1.8), o) for i, o in enumerate(key.outputs)]
-    band = Patch(color=series_colour(0), alpha=0.16, lw=0), "Pointwise confidence band"
+    shown = [(key.place(i), o) for i, o in enumerate(key.outputs)]
+    lines = [(Line2D([], [], color=series_colour(k), ls=_style(k), lw=1.8), o) for k, o in shown]
+    band = (
+        Patch(color=series_colour(key.place(0)) if key.outputs else GREY, alpha=0.16, lw=0),
+        "Pointwise confidence band",
+    )
     mark: dict[str, Any] = {"ls": "", "ms": 6.2, "mfc": "white", "mec": INK, "mew": 1.3}
     points = [(Line2D([], [], marker=_FROZEN[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
     return [*lines, band, *points]

@@ -1,4 +1,4 @@
-"""The forest plot of subgroups: a band per column, its groups as rows, all cases as reference, the gap at the right."""
+"""The forest plot of subgroups: a band per column, its groups as rows, all cases as reference, differences as text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from overread.reporting.figures.drawing_style import (
     svg,
 )
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.figures.forest_plots import Mark, draw_mark, with_hollow
+from overread.reporting.figures.forest_drawing import Mark
+from overread.reporting.figures.forest_plots import draw_mark, with_hollow
 
 _STEP, _GAP, _HEAD, _FOOT = 0.162, 0.07, 0.24, 0.46  # inches: a mark's line, room between rows, headings, axis
 _PATIENTS, _PLOT, _NUMBER, _LAST = 2.05, 2.25, 6.1, 7.75  # inches from the left: where the columns stand
@@ -43,7 +44,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A column: all of its cases together, its groups, and per series the gap in words."""
+    """A column: all of its cases together, its groups, and per series the difference or gap in words."""
 
     title: str
     together: Level
@@ -92,7 +93,7 @@ def _limits(bands: Sequence[Band]) -> tuple[float, float]:
 def _headings(figure: Figure, height: float, top: float, label: str) -> None:
     y = 1 - (top + _HEAD / 2) / height
     titles = (0.1, "Group", "left"), (_PATIENTS, "Patients", "right"), (_NUMBER, label, "left")
-    for x, text, side in (*titles, (_LAST, "Gap (largest − smallest); P, all equal", "left")):
+    for x, text, side in (*titles, (_LAST, "Difference, or gap; P", "left")):
         figure.text(x / WIDTH, y, text, ha=side, va="center", color=GREY, fontsize=8)
 
 
@@ -121,7 +122,8 @@ def _draw(axes: Axes, bands: Sequence[Band]) -> None:
 
 def _row(axes: Axes, level: Level, y: float, tall: float, *, strong: bool) -> None:
     middle, weight = y + tall / 2, "bold" if strong else "normal"
-    _text(axes, level.title, 0.1 if strong else 0.28, middle, INK, weight=weight)
+    ink = GREY if level.why else INK
+    _text(axes, level.title, 0.1 if strong else 0.28, middle, ink, weight=weight)
     _text(axes, level.patients, _PATIENTS, middle, GREY, side="right")
     if level.why:
         _text(axes, level.why, _NUMBER, middle, GREY)
@@ -153,7 +155,9 @@ def _spoken(caption: str, bands: Sequence[Band], series: Sequence[str]) -> str:
     said = []
     for band in bands:
         gaps = "; ".join(
-            f"gap{f' of {s}' if len(series) > 1 else ''} {g}" for s, g in zip(series, band.gaps, strict=True) if g
+            f"difference or gap{f' of {s}' if len(series) > 1 else ''} {g}"
+            for s, g in zip(series, band.gaps, strict=True)
+            if g
         )
         rows = (f"{lv.title} {lv.why or ', '.join(m.label for m in lv.marks)}" for lv in (band.together, *band.levels))
         said.append("; ".join((*rows, gaps)))

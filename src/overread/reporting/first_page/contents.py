@@ -49,6 +49,12 @@ class PagePart:
     sections: tuple[Section, ...]
 
 
+def in_page_order(sections: Sequence[Section], kind: str) -> list[Section]:
+    """The sections in the order of the page; those without content come last."""
+    shown = [s for part in parts(sections, kind) for s in part.sections]
+    return [*shown, *(s for s in sections if s.absent)]
+
+
 def parts(sections: Sequence[Section], kind: str) -> tuple[PagePart, ...]:
     """The sections with content, by part; the part of the leading question comes first.
 

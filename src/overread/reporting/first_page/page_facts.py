@@ -14,6 +14,8 @@ def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
     cast = evidence.cast
     cases, patients = _most(evidence, "n_cases"), _most(evidence, "n_patients")
     made: list[tuple[str, str]] = []
+    if _read_only(evidence):
+        cases = _reads(evidence) or cases
     if cast.raters and not _read_only(evidence):
         joined = (
             evidence.joined.filter(pl.col("shift") == "none") if "shift" in evidence.joined.columns else evidence.joined

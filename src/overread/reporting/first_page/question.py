@@ -5,12 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 from overread.reporting.estimate_cells import known
-from overread.reporting.first_page.arms_page import arms_page, contrasts
+from overread.reporting.first_page.arm_question import arms_page, contrasts
 from overread.reporting.first_page.first_page_parts import FirstPage
-from overread.reporting.first_page.models_page import models_page
-from overread.reporting.first_page.performance_page import performance_page
-from overread.reporting.first_page.pooling_page import pooling_page
-from overread.reporting.first_page.readers_page import readers_page
+from overread.reporting.first_page.model_question import models_page
+from overread.reporting.first_page.performance_question import performance_page
+from overread.reporting.first_page.pooling_question import pooling_page
+from overread.reporting.first_page.reader_question import readers_page
 from overread.reporting.report_data import ReportData, contrast_of
 from overread.reporting.sections.reader_results.reader_titles import READERS
 
@@ -44,7 +44,7 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
     }
 
 
-def first_page(evidence: ReportData) -> FirstPage:
+def leading_page(evidence: ReportData) -> FirstPage:
     """The first page of the leading question."""
     kind = leading(evidence)
     if kind == ARMS:

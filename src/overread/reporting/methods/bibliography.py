@@ -99,6 +99,21 @@ REFERENCES = MappingProxyType(
             "studies. J Clin Epidemiol 1991;44:763–770.",
             "10.1016/0895-4356(91)90128-V",
         ),
+        "mcnemar": Reference(
+            "McNemar Q. Note on the sampling error of the difference between correlated proportions or percentages. "
+            "Psychometrika 1947;12:153–157.",
+            "10.1007/BF02295996",
+        ),
+        "tango": Reference(
+            "Tango T. Equivalence test and confidence interval for the difference in proportions for the paired-sample "
+            "design. Stat Med 1998;17:891–908.",
+            "10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B",
+        ),
+        "obuchowski_correlated": Reference(
+            "Obuchowski NA. On the comparison of correlated proportions for clustered data. Stat Med "
+            "1998;17:1495–1507.",
+            "10.1002/(SICI)1097-0258(19980715)17:13<1495::AID-SIM863>3.0.CO;2-I",
+        ),
         "binder": Reference(
             "Binder DA. On the variances of asymptotically normal estimators from complex surveys. "
             "Int Stat Rev 1983;51:279–292.",
@@ -219,6 +234,15 @@ REFERENCES = MappingProxyType(
         "cohen": Reference(
             "Cohen J. A coefficient of agreement for nominal scales. Educ Psychol Meas 1960;20:37–46.",
             "10.1177/001316446002000104",
+        ),
+        "fleiss": Reference(
+            "Fleiss JL. Measuring nominal scale agreement among many raters. Psychol Bull 1971;76:378–382.",
+            "10.1037/h0031619",
+        ),
+        "light": Reference(
+            "Light RJ. Measures of response agreement for qualitative data: some generalizations and alternatives. "
+            "Psychol Bull 1971;76:365–377.",
+            "10.1037/h0031643",
         ),
         "everitt": Reference(
             "Fleiss JL, Cohen J, Everitt BS. Large sample standard errors of kappa and weighted kappa. "

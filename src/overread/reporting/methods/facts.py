@@ -108,6 +108,8 @@ def _sites(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     within = computed(data).filter(pl.col("analysis") == "standalone", pl.col("subgroup") == "site")
     if within["level"].n_unique() > 1:
         yield "several_sites", {}
+        over_pairs = data.estimates["note_codes"].str.contains("aggregation_", literal=True).any()
+        yield ("pairs_of_sites" if over_pairs else "mean_of_sites"), {}
 
 
 def _models(data: ReportData) -> Iterator[tuple[str, Parameters]]:

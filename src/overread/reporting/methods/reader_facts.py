@@ -9,7 +9,7 @@ import polars as pl
 from overread import codes
 from overread.codes.sentences import Parameters
 from overread.codes.texts import Code
-from overread.reporting.report_data import ReportData, contrast_of, value_at, with_contrast, with_key
+from overread.reporting.report_data import ReportData, pick, value_at, with_contrast, with_key
 from overread.reporting.sections.reader_results.reader_titles import in_sentence, references
 
 _CONSENSUS = {"majority": "majority", "majority of the others": "majority_others", "dawid-skene": "dawid_skene"}
@@ -49,6 +49,13 @@ def reader_facts(data: ReportData) -> Iterator[tuple[str, Parameters]]:
             yield name, {}
     if any(c.name == "dawid_skene_not_converged" for c in note_codes(rows)):
         yield "dawid_skene_failed", {}
+    if any(c.name == "dawid_skene_refused" for c in note_codes(pick(data.estimates, analysis="readers"))):
+        yield "dawid_skene_refused", {}
+    agreeing = computed(data).filter(pl.col("analysis") == "agreement")["at"].unique().to_list()
+    if any(value_at(at, "weights") for at in agreeing):
+        yield "graded_agreement", {}
+    if any(value_at(at, "readings") for at in agreeing):
+        yield "intra_reader", {}
     reads = rows.filter(pl.col("analysis") == "readers")
     single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", _READERS]))
     if single.height:
@@ -74,31 +81,20 @@ def _uncertain(data: ReportData) -> Iterator[tuple[str, Parameters]]:
 
 def _arms(data: ReportData, reads: pl.DataFrame) -> Iterator[tuple[str, Parameters]]:
     """What was done to compare arms, and to average graded reads."""
-    together = reads.filter(pl.col("rater") == _READERS)
-    less = with_contrast(together, "arm")
+    less = with_contrast(reads, "arm")
     if less.height:
-        named = {f"{arm} minus {contrast_of(c, 'arm')}" for arm, c in less.select("arm", "contrast").rows()}
-        yield "arms_compared", {"pairs": tuple(sorted(named))}
+        yield "arms_compared", {}
     if (less["reference"] == "majority of the others").any():
         yield "arms_by_others", {}
-    margins = sorted({value_at(at, "margin") for at in with_key(less, "margin")["at"].unique()})
-    if margins:
-        yield "margin", {"margin": " or ".join(margins)}
-    cutoffs = sorted(
-        {value_at(at, "rating_cutoff") for at in with_key(reads, "rating_cutoff")["at"].unique()}, key=float
-    )
+    adjusted = reads.filter(pl.col("p_adjusted").is_finite())
+    for name, column in (("arms_adjusted", "arm"), ("model_tests_adjusted", "rater")):
+        if with_contrast(adjusted, column).height:
+            yield name, {}
+    ats = with_key(reads, "rating_cutoff")["at"].unique()
+    cutoffs = sorted({value_at(at, "rating_cutoff") for at in ats}, key=float)
     if cutoffs:
         yield "rating_cutoff", {"cutoff": " or ".join(cutoffs)}
-    means = together.filter(pl.col("contrast") == "", pl.col("arm") != "model")
-    if any(code.name == "scale_logit_t" for code in method_codes(means)):
-        yield "mean_on_logit_scale", {}
-    adjusted = reads.filter(pl.col("p_adjusted").is_finite())
-    if with_contrast(adjusted, "arm").height:
-        yield "holm_over_arms", {}
-    if with_contrast(adjusted, "rater").height:
-        yield "holm_over_models", {}
-    curves = data.curves.filter(pl.col("rater") == _READERS)
-    if curves.height:
+    if data.curves.filter(pl.col("rater") == _READERS).height:
         yield "average_curve", {}
 
 

@@ -11,9 +11,10 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
+from overread.reporting.first_page.arm_question import contrasts
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
-from overread.reporting.first_page.model_means import mean_rates, model_means
-from overread.reporting.first_page.models_page import hospital
+from overread.reporting.first_page.mean_aucs import mean_rates, model_means
+from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, overall, pick, value_at
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
@@ -83,10 +84,17 @@ def operating(evidence: ReportData) -> str:
 
 
 def readers(evidence: ReportData) -> str:
-    """How the models do at the specificity of the readers, by reference; or the pooled readers."""
+    """The difference between arms; or how the models do at the readers' specificity; or how many readers there are."""
     found = arms(evidence)
     if not found:
         return ""
+    compared = [(c, c.measure()) for c in contrasts(evidence) if bounded(c.difference(c.measure()))]
+    if compared:
+        first, metric = compared[0]
+        finding = evidence.heading(first.finding).lower()
+        by = in_sentence(first.reference)
+        row = spelled(first.difference(metric), signed=True)
+        return f"{first.new} minus {first.usual}: {row} in the {metric.replace('auc', 'AUC')} for {finding}, by {by}."
     reads = found[0]
     rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
     said = []
@@ -94,11 +102,10 @@ def readers(evidence: ReportData) -> str:
         mine = [r for r in pick(rows, reference=reference).to_dicts() if bounded(r)]
         if mine:
             lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
-            name = in_sentence(reference)
-            said.append(f"by {name} lower in {lower} and higher in {higher} of {len(mine)}")
+            said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {len(mine)}")
     if said:
-        start = "The sensitivity of the models at the specificity of the readers, comparisons with the whole interval on one side: "
-        return f"{start}{'; '.join(said)}."
+        start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
+        return f"{start} one side of 0: {'; '.join([said[0], said[-1]] if len(said) > 1 else said)}."
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 
@@ -113,8 +120,9 @@ def calibration(evidence: ReportData) -> str:
     low = sum(bounded(r) and number(r["high"]) < 1 for r in rows)
     high = sum(bounded(r) and number(r["low"]) > 1 for r in rows)
     return (
-        f"The calibration slope of {evidence.cast.lead}{_at(evidence)} lies below 1 with the whole interval, which means "
-        f"probabilities that are too extreme, for {low} of {plural(len(rows), 'finding')}, and above 1 for {high}."
+        f"The calibration slope of {evidence.cast.lead}{_at(evidence)} lies below 1 with the whole interval, "
+        f"which means probabilities that are too extreme, for {low} of {plural(len(rows), 'finding')}, and above 1 for "
+        f"{high}."
     )
 
 
@@ -128,8 +136,8 @@ def decision(evidence: ReportData) -> str:
     above = sum(side(r) > 0 for r in mine)
     threshold = value_at(mine[0]["at"], "threshold") or mine[0]["at"]
     return (
-        f"At a threshold probability of {threshold}, {evidence.cast.lead} has a net benefit above that of treating nobody, "
-        f"with the whole interval, for {above} of {plural(len(mine), 'finding')}{_at(evidence)}."
+        f"At a threshold probability of {threshold}, {evidence.cast.lead} has a net benefit above that of treating "
+        f"nobody, with the whole interval, for {above} of {plural(len(mine), 'finding')}{_at(evidence)}."
     )
 
 
@@ -161,8 +169,8 @@ def hypothesis(evidence: ReportData) -> str:
     low, high = _ends(rows)
     above, below = (sum(side(r) == s for r in rows) for s in (1, -1))
     return (
-        f"D lies above 0 with the whole interval in {above} of {plural(len(rows), 'comparison')} and below 0 in {below}; it "
-        f"runs from {fixed(low['estimate'], signed=True)} to {fixed(high['estimate'], signed=True)}."
+        f"D lies above 0 with the whole interval in {above} of {plural(len(rows), 'comparison')} and below 0 in "
+        f"{below}; it runs from {fixed(low['estimate'], signed=True)} to {fixed(high['estimate'], signed=True)}."
     )
 
 
@@ -223,7 +231,8 @@ def site_alone(evidence: ReportData) -> str:
     if not rows:
         return "No AUC of the hospital alone could be computed."
     high = _ends(rows)[1]
-    return f"The prevalence at the hospital alone has an AUC of up to {spelled(high)}, for {evidence.heading(high['finding']).lower()}."
+    finding = evidence.heading(high["finding"]).lower()
+    return f"The prevalence at the hospital alone has an AUC of up to {spelled(high)}, for {finding}."
 
 
 def matrix(evidence: ReportData) -> str:
@@ -234,7 +243,8 @@ def matrix(evidence: ReportData) -> str:
     if not rows:
         return "No AUC could be computed."
     low, high = _ends(rows)
-    return f"From {spelled(low)} ({low['rater']} at {low['level']}) to {spelled(high, level=False)} ({high['rater']} at {high['level']})."
+    lowest, highest = (f"{row['rater']} at {row['level']}" for row in (low, high))
+    return f"The AUC runs from {spelled(low)}, {lowest}, to {spelled(high, level=False)}, {highest}."
 
 
 def not_computed(evidence: ReportData) -> str:
@@ -259,8 +269,9 @@ def account(evidence: ReportData) -> str:
     lines = evidence.account
     if lines.is_empty():
         return "Nothing was excluded."
-    by_unit = lines.group_by("unit", maintain_order=True).agg(pl.len())
-    return f"{plural(lines.height, 'exclusion or change', 'exclusions and changes')}, of {listed(by_unit['unit'].to_list())}; the largest first are counts of rows."
+    largest = max(lines.to_dicts(), key=lambda row: row["count"])
+    what = plural(largest["count"], str(largest["unit"]).removesuffix("s"))
+    return f"{plural(lines.height, 'reason')} for exclusions and changes; the largest: {what}, {largest['reason']}."
 
 
 def participants(evidence: ReportData) -> str:

@@ -23,12 +23,13 @@ def not_computed(evidence: ReportData) -> Section:
     """All notes of estimates, grouped and counted: first those of missing estimates, then the others."""
     frame = evidence.estimates.with_columns(pl.col("note").fill_null(""), pl.col("note_codes").fill_null(""))
     missing, finite = frame.filter(pl.col("estimate").is_nan()), frame.filter(pl.col("estimate").is_not_nan())
-    without = finite["metric"].is_in([metric for metrics in _KINDS.values() for metric in metrics])
+    kinds = [metric for metrics in _KINDS.values() for metric in metrics]
+    without = finite["metric"].is_in([Metric.THRESHOLD, *kinds])  # the note of a threshold is its origin
     lacking = finite["low"].is_nan() | finite["high"].is_nan()
     half = finite.filter(lacking & ~without)
     rest = finite.filter(~(lacking & ~without), pl.col("note") != "")
     reasons = "; the reasons follow" if missing.height or half.height else ""
-    plain = _by_nature(finite.filter(lacking & without))
+    plain = _by_nature(finite.filter(lacking, pl.col("metric").is_in(kinds)))
     blocks: list[Any] = [
         Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
@@ -48,7 +49,6 @@ def not_computed(evidence: ReportData) -> Section:
 
 # Numbers for which no interval is made, so that the lack of one needs no reason, and what they are.
 _KINDS: Mapping[str, tuple[str, ...]] = {
-    "thresholds": (Metric.THRESHOLD,),
     "rates estimated by the Dawid–Skene model": (Metric.ESTIMATED_SENSITIVITY, Metric.ESTIMATED_SPECIFICITY),
     "parts of an analysis of variance": (
         *(Metric.MS_ARM, Metric.MS_READER, Metric.MS_ARM_READER, Metric.VAR_READER, Metric.VAR_ARM_READER),
@@ -272,4 +272,4 @@ def left_out(evidence: ReportData, sections: list[Section]) -> str:
     told = [s for s in sections if s.absent and s.name not in spared]
     words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in told]
     words += ["sections on models (no model was evaluated)"] if spared else []
-    return f"Not shown: {'; '.join(words)}." if words else ""
+    return f"Not asked or without data: {'; '.join(words)}." if words else ""

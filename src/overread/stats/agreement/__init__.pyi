@@ -5,8 +5,12 @@ from .intraclass import icc as icc
 from .kappa import cohen_kappa as cohen_kappa
 from .krippendorff import krippendorff_alpha as krippendorff_alpha
 from .latent_class import DawidSkene as DawidSkene
+from .latent_class import RatePrior as RatePrior
 from .latent_class import dawid_skene as dawid_skene
 from .limits_of_agreement import BlandAltman as BlandAltman
 from .limits_of_agreement import bland_altman as bland_altman
 from .majority_vote import Majority as Majority
 from .majority_vote import majority as majority
+from .reader_blocks import find_blocks as find_blocks
+from .reader_pairs import PairwiseKappa as PairwiseKappa
+from .reader_pairs import pairwise_kappa as pairwise_kappa

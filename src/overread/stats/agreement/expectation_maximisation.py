@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,9 @@ IMPOSSIBLE = -1e9  # replaces log 0; finite, so that its product with a count of
 INNER = 0.02  # shrinkage of the vote proportions towards equality in the second start
 RANDOM_STARTS = 8
 COARSE, COARSE_ITERATIONS = 1e-6, 300  # of the search; the best solution is then iterated to the asked tolerance
+FINE, FINE_ITERATIONS = 1e-9, 5_000  # of solutions that compete with the best one
+DIFFERENT = 0.01  # share of cases in another class from which two solutions differ
+LIKELY = 3.0  # log likelihood below the best within which another solution competes: likelihood ratio 20
 REPEATED = 2_000  # cases from which equal patterns of votes are computed once
 
 
@@ -58,11 +61,11 @@ class Solution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """Solution of the asked start, the best one, and coarse solutions from other starts."""
+    """Solution from vote proportions, the best one, and other maxima that are nearly as likely."""
 
     first: Solution
     best: Solution
-    others: tuple[Solution, ...] = field(default_factory=tuple)
+    rivals: tuple[Solution, ...] = ()
 
 
 def patterns_of(tally: Floats, prior: PseudoCounts | None, *, always: bool = False) -> VotePatterns:
@@ -99,9 +102,7 @@ def iterate(votes: VotePatterns, shares: Floats, tolerance: float, max_iteration
     if votes.prior is not None:
         objective += float(votes.prior.prevalence @ log(prevalence))
         objective += float(np.einsum("kv,krv->", votes.prior.votes, log(confusion)))
-    return Solution(
-        posterior.T, prevalence, confusion.transpose(1, 0, 2), value, iterations, converged, objective
-    )
+    return Solution(posterior.T, prevalence, confusion.transpose(1, 0, 2), value, iterations, converged, objective)
 
 
 def _maximised(weighted: Floats, flat: Floats, votes: VotePatterns) -> tuple[Floats, Floats]:
@@ -124,7 +125,7 @@ def log(probability: Floats) -> Floats:
 
 def shrunk(shares: Floats) -> Floats:
     """Vote proportions shrunk slightly towards equality, so that no rate starts at 0 or 1."""
-    return (1 - INNER) * shares + INNER / shares.shape[1]
+    return np.asarray((1 - INNER) * shares + INNER / shares.shape[1])
 
 
 def search(votes: VotePatterns, start: str, tolerance: float, max_iterations: int) -> Search:
@@ -138,12 +139,33 @@ def search(votes: VotePatterns, start: str, tolerance: float, max_iterations: in
     if start == "best":
         inner = iterate(votes, shrunk(shares), tolerance, max_iterations)
         best = inner if better(inner, first) else first
-    others = tuple(_others(votes))
+    every = patterns_of(votes.tally, votes.prior, always=True) if votes.weight is None else votes
+    place = every.case if votes.weight is None else np.arange(len(votes.tally))
+    others = [_placed(other, place) for other in _others(every)]
     for other in others:
         if better(other, best):
             solution = iterate(votes, other.posterior, tolerance, max_iterations)
             best = solution if better(solution, best) else best
-    return Search(first, best, others)
+    rivals = []
+    for other in (first, *others):
+        if competes(other, best, votes.size):  # further iterations: a flat likelihood is no second maximum
+            further = iterate(votes, other.posterior, FINE, FINE_ITERATIONS)
+            rivals += [further] if competes(further, best, votes.size) else []
+    return Search(first, best, tuple(rivals))
+
+
+def competes(one: Solution, best: Solution, size: Floats) -> bool:
+    """Whether a solution is nearly as likely as the best one, and places one case in a hundred in another class."""
+    different = float(size @ (winners(one) != winners(best)) / size.sum())
+    return best.objective - one.objective < LIKELY and different >= DIFFERENT
+
+
+def winners(solution: Solution) -> Codes:
+    """Most probable class of each pattern; two classes are switched back if most readers are then right."""
+    winner = solution.posterior.argmax(axis=1)
+    if solution.prevalence.size == 2 and (solution.confusion[:, [0, 1], [0, 1]].sum(axis=1) - 1).mean() < 0:
+        winner = 1 - winner
+    return np.asarray(winner, dtype=np.intp)
 
 
 def better(one: Solution, other: Solution) -> bool:
@@ -151,34 +173,24 @@ def better(one: Solution, other: Solution) -> bool:
     return one.objective - other.objective >= 1e-6 * max(1.0, abs(other.objective))
 
 
-def _others(votes: VotePatterns) -> list[Solution]:
+def _others(every: VotePatterns) -> list[Solution]:
     """Coarse solutions from shrunk proportions, from unanimous cases alone, and from random rates of the readers.
 
     The random rates come from a fixed seed, so that a result does not depend on the state of a generator.
     """
-    every = votes if votes.weight is not None else patterns_of(votes.tally, votes.prior, always=True)
-    shares, q = every.shares, votes.tally.shape[2]
+    shares, q = every.shares, every.tally.shape[2]
     starts = [shrunk(shares), shrunk(np.where(shares.max(axis=1, keepdims=True) == 1, shares, 1 / q))]
     rng = np.random.default_rng(0)
     for number in range(RANDOM_STARTS):
         # Half of the starts allow switched labels: of two classes they can be switched back and compared.
         towards = np.zeros((q, q)) if q == 2 and number % 2 else np.eye(q)
-        confusion = rng.dirichlet(np.ones(q), (votes.tally.shape[1], q)) + towards
+        confusion = rng.dirichlet(np.ones(q), (every.tally.shape[1], q)) + towards
         confusion /= confusion.sum(axis=2, keepdims=True)
         likelihood = np.einsum("prv,rkv->pk", every.tally, np.log(confusion)) + np.log(rng.dirichlet(np.ones(q)))
         starts.append(np.exp(likelihood - np.logaddexp.reduce(likelihood, axis=1, keepdims=True)))
-    found = [iterate(every, start, COARSE, COARSE_ITERATIONS) for start in starts]
-    return found if votes.weight is not None else [_of_cases(solution, every.case) for solution in found]
+    return [iterate(every, start, COARSE, COARSE_ITERATIONS) for start in starts]
 
 
-def _of_cases(solution: Solution, case: Codes) -> Solution:
-    """The solution with the posterior of each case in place of each pattern."""
-    return Solution(
-        solution.posterior[case],
-        solution.prevalence,
-        solution.confusion,
-        solution.log_likelihood,
-        solution.iterations,
-        solution.converged,
-        solution.objective,
-    )
+def _placed(solution: Solution, place: Codes) -> Solution:
+    """The solution with the posterior of each of these patterns."""
+    return replace(solution, posterior=solution.posterior[place])

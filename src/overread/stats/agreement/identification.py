@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from overread import codes
 from overread.codes import Text
-from overread.stats.agreement.expectation_maximisation import Search, Solution, VotePatterns
+from overread.stats.agreement.expectation_maximisation import Search, Solution, VotePatterns, winners
 from overread.stats.agreement.reader_blocks import blocks_of
 from overread.stats.arrays import Bools, Codes, Floats
 
@@ -19,8 +19,6 @@ TOLERATED = 0.05  # share of all votes that may come from readers whose rates ca
 ODDS = 2.0  # ratio of the odds of a class in two blocks from which they cannot have one prevalence
 CLEAR = 4.0  # standard errors by which two blocks must differ
 SWITCHED = 2.0  # standard errors by which sensitivity + specificity must be below 1
-LIKELY = 3.0  # log likelihood below the best within which another solution competes: likelihood ratio 20
-DIFFERENT = 0.01  # share of cases in another class from which two solutions differ
 OVERRULED = 0.01  # share of unanimous cases in another class than that of all votes
 UNANIMOUS = 3  # votes of a unanimous case
 
@@ -146,24 +144,10 @@ def _overruled(votes: _Votes, solution: Solution) -> Text | None:
 
 def _several_maxima(search: Search, size: Floats) -> Text | None:
     """Another solution that is nearly as likely and classifies cases differently."""
-    own = _aligned(search.best)
-    rivals = []
-    for other in (search.first, *search.others):
-        gap = search.best.objective - other.objective
-        different = float(size @ (_aligned(other) != own) / size.sum())
-        if gap < LIKELY and different >= DIFFERENT:
-            rivals.append((gap, other.log_likelihood, different))
-    if not rivals:
+    if not search.rivals:
         return None
-    _, likelihood, different = min(rivals)
+    rival = max(search.rivals, key=lambda solution: solution.objective)
+    different = float(size @ (winners(rival) != winners(search.best)) / size.sum())
     return codes.note(
-        "several_maxima", likelihood=search.best.log_likelihood, other=likelihood, share=different
+        "several_maxima", likelihood=search.best.log_likelihood, other=rival.log_likelihood, share=different
     )
-
-
-def _aligned(solution: Solution) -> NDArray[np.intp]:
-    """Most probable class of each case; two classes are switched back if most readers are then right."""
-    winner = solution.posterior.argmax(axis=1)
-    if solution.prevalence.size == 2 and (solution.confusion[:, [0, 1], [0, 1]].sum(axis=1) - 1).mean() < 0:
-        return np.asarray(1 - winner)
-    return np.asarray(winner)

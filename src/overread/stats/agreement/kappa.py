@@ -151,8 +151,7 @@ def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, me
     value = (observed - expected) / (1 - expected)
     partner = pair.matrix @ share_b, pair.matrix.T @ share_a  # chance agreement of each category
     by_chance = partner[0][pair.a] + partner[1][pair.b]
-    influence = (agreement * (1 - expected) - by_chance * (1 - observed)) / (1 - expected) ** 2
-    influence = (influence - influence.mean()) / n
+    influence = _influence(agreement, by_chance, observed, expected)
     units = pair.sample.n_patients
     if units < 2:
         return Estimate(value, method=method, note=codes.notes(codes.note("one_unit"), pair.note))
@@ -167,6 +166,33 @@ def _analytic(pair: _Pair, clustered: bool, interval: str, confidence: float, me
     constant = codes.note("constant_reader", readers=readers) if readers else None
     note = codes.notes(constant, None if se else NO_SPREAD, pair.note)
     return Estimate(value, value - half, high, se=se, p=p, method=method, note=note)
+
+
+def _influence(agreement: Floats, by_chance: Floats, observed: float, expected: float) -> Floats:
+    """Influence of each case on kappa, divided by n: the linearisation of Fleiss, Cohen and Everitt (1969)."""
+    influence = (agreement * (1 - expected) - by_chance * (1 - observed)) / (1 - expected) ** 2
+    return np.asarray((influence - influence.mean()) / agreement.size)
+
+
+def kappa_influence(a: Codes, b: Codes, matrix: Floats) -> tuple[float, Floats]:
+    """Kappa of two readers from category codes (n_cases,) and weights (q, q), and the influence of each case, over n.
+
+    NaN if both used the same single category.
+
+    Examples
+    --------
+    >>> value, influence = kappa_influence(np.array([1, 1, 0, 0]), np.array([1, 0, 0, 0]), np.eye(2))
+    >>> value, round(float(influence.sum()), 12)
+    (0.5, 0.0)
+    """
+    n, q = a.size, len(matrix)
+    share_a, share_b = (np.bincount(c, minlength=q) / n for c in (a, b))
+    agreement = matrix[a, b]
+    observed, expected = float(agreement.mean()), float(share_a @ matrix @ share_b)
+    if not expected < 1 - 1e-12:
+        return nan, np.full(n, nan)
+    by_chance = (matrix @ share_b)[a] + (matrix.T @ share_a)[b]
+    return (observed - expected) / (1 - expected), _influence(agreement, by_chance, observed, expected)
 
 
 def _null_error(matrix: Floats, share_a: Floats, share_b: Floats, expected: float, n: int) -> float:

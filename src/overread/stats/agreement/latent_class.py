@@ -11,8 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from overread import codes
 from overread.errors import InputError
-from overread.stats.agreement.expectation_maximisation import PseudoCounts, Solution, patterns_of, search
-from overread.stats.agreement.identification import LIKELY, find_reasons
+from overread.stats.agreement.expectation_maximisation import (
+    LIKELY,
+    PseudoCounts,
+    Solution,
+    patterns_of,
+    search,
+)
+from overread.stats.agreement.identification import find_reasons
 from overread.stats.agreement.majority_vote import known_classes, vote_array
 from overread.stats.arrays import Bools, Floats, check_word, group_codes
 from overread.stats.result_text import described
@@ -56,7 +62,13 @@ class RatePrior:
                 raise InputError(f"RatePrior: {name}", "two finite numbers of at least 1", f"{getattr(self, name)}")
 
     def pseudo_counts(self) -> PseudoCounts:
-        """Counts that the prior adds in each M step, absent first."""
+        """Counts that the prior adds in each M step.
+
+        Returns
+        -------
+        PseudoCounts
+            Of true classes and of votes by true class, absent first.
+        """
         (se, miss), (sp, alarm), (present, absent) = self.sensitivity, self.specificity, self.prevalence
         votes = np.array([[sp, alarm], [miss, se]], dtype=np.float64) - 1
         return PseudoCounts(np.array([absent, present], dtype=np.float64) - 1, votes)

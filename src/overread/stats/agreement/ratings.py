@@ -51,11 +51,12 @@ def rated(
     categories: ArrayLike | None = None,
     numeric: bool = False,
     least: int = 1,
+    every: bool = False,
 ) -> Ratings:
     """Encode ratings (n_cases, n_readers), NaN or None = not read; omit cases with fewer than `least` reads.
 
     Categories are those that occur, sorted, or those given. Text is allowed if only equality matters (numeric=False).
-    Readers without a read are omitted; the note counts omitted cases and readers.
+    Readers without a read are omitted (not with `every`); the note counts omitted cases and readers.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def rated(
     """
     codes, values = _coded(_table(ratings, where), categories, where, numeric)
     rows, columns, sample, note = selected(codes >= 0, where=where, cluster=cluster, least=least)
-    return Ratings(codes[rows][:, columns], values, sample, complete_pair(codes >= 0), note)
+    return Ratings(codes[rows] if every else codes[rows][:, columns], values, sample, complete_pair(codes >= 0), note)
 
 
 def selected(

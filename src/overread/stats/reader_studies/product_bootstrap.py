@@ -7,7 +7,11 @@ that are bilinear in the two counts, so that thousands of replicates are a few m
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from overread.stats.arrays import Bools, Codes, Floats, call_array, score_array,
 from overread.stats.random_numbers import Random, generator
 
 TOLERANCE = 1e-12  # tolerance of a rate for rounding
+FEWEST_IN_THREAD = 250  # replicates for which a thread of their own saves more time than it takes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -423,15 +428,31 @@ def matched_rates(
     sorted_targets = [np.take_along_axis(w, r, axis=1) for w, r in zip(targets, rows, strict=True)]
     sorted_rates = [np.full(w.shape, np.nan) for w in targets]
     truth = pooled_reads.truth[order]
-    _walk(weight, order, truth, last, (*sorted_targets,), (*sorted_rates,), lines)
-    if not lines:
-        _drop_unattained(weight, order, truth, (last, shared), (*sorted_targets,), (*sorted_rates,))
+
+    def fill(part: slice) -> None:
+        wanted, found = tuple(w[part] for w in sorted_targets), tuple(r[part] for r in sorted_rates)
+        _walk(weight[part], order, truth, last, wanted, found, lines)
+        if not lines:
+            _drop_unattained(weight[part], order, truth, (last, shared), wanted, found)
+
+    _each_part(fill, len(weight))
     rates = []
     for f, r in zip(sorted_rates, rows, strict=True):
         values = np.empty_like(f)
         np.put_along_axis(values, r, f, axis=1)
         rates.append(values)
     return rates[0], rates[1]
+
+
+def _each_part(fill: Callable[[slice], None], replicates: int) -> None:
+    """Run `fill` on parts of the replicates in threads; replicates are independent of each other."""
+    workers = max(1, min(os.cpu_count() or 1, 8, replicates // FEWEST_IN_THREAD))
+    if workers == 1:
+        fill(slice(0, replicates))
+        return
+    ends = [replicates * k // workers for k in range(workers + 1)]
+    with ThreadPoolExecutor(workers) as threads:
+        list(threads.map(fill, (slice(a, b) for a, b in pairwise(ends))))
 
 
 @njit(nogil=True)

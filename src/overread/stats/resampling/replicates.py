@@ -51,9 +51,14 @@ def replicated(statistic: Statistic, sample: Sampling, *, rng: Random, replicate
     >>> values.shape, bool(1.9 < values.mean() < 2.1)
     ((400,), True)
     """
-    patient = np.arange(sample.n_cases) if sample.patient is None else sample.patient
+    each = np.arange(sample.n_cases)
+    patient = each if sample.patient is None else sample.patient
     counts = draw_counts(patient, rng=rng, replicates=replicates)
-    parts = [statistic(counts[rows].astype(np.float64)[:, patient]) for rows in _blocks(len(counts), sample)]
+    in_order = np.array_equal(patient, each)  # the counts are the weights: nothing to look up
+    parts = []
+    for rows in _blocks(len(counts), sample):
+        weights = counts[rows].astype(np.float64)
+        parts.append(statistic(weights if in_order else weights[:, patient]))
     return np.concatenate(parts)
 
 

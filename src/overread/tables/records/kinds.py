@@ -76,7 +76,7 @@ class EvaluationSettings(TypedDict, total=False):
     roles: dict[str, str | dict[str, str]]
     hypotheses: _Texts
     members: dict[str, _Texts]
-    reader_made: _Texts
+    reader_made: _Texts | dict[str, _Texts]
 
 
 class Stamp(TypedDict, total=False):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import polars as pl
 
 from overread.errors import InputError
 from overread.tables.storage.write_errors import error_code, probe, write_error
@@ -287,6 +288,27 @@ def write_json(path: Path | str, value: Any) -> Path:
         The file.
     """
     return write_text(path, json_text(value))
+
+
+def write_rows(path: Path | str, frame: pl.DataFrame) -> Path:
+    """Write a table as a JSON list with one row per line, atomically; NaN and infinity are null.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    frame : DataFrame
+        The table.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    numbers = pl.selectors.float()
+    rows = frame.with_columns(pl.when(numbers.is_finite()).then(numbers)).to_dicts()
+    text = ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False, default=str) for row in rows)
+    return write_text(path, f"[\n{text}\n]\n" if rows else "[]\n")
 
 
 def json_text(value: Any) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from overread import codes
-from overread.reporting.figures.forest_plots import Mark
+from overread.reporting.figures.forest_drawing import Mark
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 from overread.reporting.sections.model_results.subgroup_section import _findings_of_means
 
@@ -40,7 +40,8 @@ def test_the_plot_holds_every_number_and_its_gap():
     ):
         assert f">{words}</text>" in made.svg
     assert (
-        "Forest plot. By sex. Sex 0.820 (0.800–0.840); F 0.810 (0.780–0.840); M too few patients; gap 0.030" in made.svg
+        "Forest plot. By sex. Sex 0.820 (0.800–0.840); F 0.810 (0.780–0.840); M too few patients; "
+        "difference or gap 0.030" in made.svg
     )
     assert made.svg == group_forest([BAND], ["acme"], label="Mean AUC", name="s", caption="By sex.").svg
     assert made.numbers is not None
@@ -68,7 +69,7 @@ def test_a_page_without_a_mean_shows_findings_instead(made, evidence_folder, tmp
     single = estimates.filter(~((pl.col("analysis") == "subgroups") & (pl.col("finding") == "(mean)")))
     folder = evidence_folder(single)
     text = reporting.write(folder, tmp_path / "out", study={}).read_text(encoding="utf-8")
-    assert "Subgroups of “pooled”, internal test: AUC for " in text
+    assert "Subgroups of pooled, internal test: AUC for " in text
 
 
 def _mean(subgroup, findings, rater="acme"):
@@ -85,4 +86,4 @@ def test_the_caption_says_over_which_findings_the_means_of_each_column_are():
         "findings cannot be compared."
     )
     raters = pl.DataFrame([_mean("sex", ["mass", "edema"]), _mean("sex", ["mass", "hernia"], "other")])
-    assert "Sex (\u201cother\u201d): mean over 2 findings: mass, hernia." in _findings_of_means(raters)
+    assert "Sex (other): mean over 2 findings: mass, hernia." in _findings_of_means(raters)

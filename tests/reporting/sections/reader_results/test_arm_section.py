@@ -105,7 +105,8 @@ def test_arms_by_a_reference_of_the_same_readers_are_named_with_the_reason(evide
     )
     section = comparison_of_arms(evidence([*reader_rows.arm_rows(), lost]))
     said = next(b for b in section.blocks if isinstance(b, Points))
-    assert said.items[0].startswith("Nodule by the majority of the readers: arms not compared: the same readers made")
+    start = "Nodule by the majority of the readers (derived): arms not compared: the same readers made"
+    assert said.items[0].startswith(start)
     assert sum("majority" in t.caption for t in tables_of(section)) == 0
 
 

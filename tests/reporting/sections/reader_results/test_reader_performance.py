@@ -98,14 +98,15 @@ def test_notes_on_the_reference_stand_once_for_each_finding(calls):
 
 def test_a_reference_made_from_the_reads_is_said_to_overestimate(calls):
     said = words(readers(calls))
-    assert "The majority of the readers and Dawid–Skene were made from the reads of the same readers" in said
+    assert "The majority of the readers (derived) and Dawid–Skene (derived) were made from the reads" in said
     assert "favour" not in said
 
 
 def test_the_study_in_a_sentence_names_readers_reads_and_references(calls):
     assert summary.study_paragraph(calls) == (
         "3 readers; at most 240 reads of 114 cases per estimate; 1 finding (pneumothorax). Reference standard: the "
-        "label adjudicated, the majority of the other readers, the majority of the readers and Dawid–Skene."
+        "label adjudicated, the majority of the other readers (derived), the majority of the readers (derived) and "
+        "Dawid–Skene (derived)."
     )
 
 

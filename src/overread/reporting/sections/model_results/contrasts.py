@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, estimate_cell, notes_of, p_cells
+from overread.reporting.estimate_cells import classes_cell, codes_of, estimate_cell, notes_of, p_cells
 from overread.reporting.figures.drawing_style import others_series
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.number_format import number
 from overread.reporting.report_data import (
     MEAN,
@@ -30,7 +31,8 @@ def comparison(evidence: ReportData) -> Section:
     """Paired comparison of models on the same cases, p adjusted by Holm."""
     title = "Comparison of models"
     frame = overall(evidence, "comparison", "auc_difference")
-    if frame.is_empty():
+    decisions = _decision_tables(evidence)
+    if frame.is_empty() and not decisions:
         return Section("comparison", title, absent=absence_reasons.comparison(evidence))
     blocks: list[Block] = []
     pairs = frame.select("rater", "contrast").unique(maintain_order=True).rows()
@@ -38,7 +40,20 @@ def comparison(evidence: ReportData) -> Section:
         part = frame.filter(pl.col("rater") == rater, pl.col("contrast") == contrast)
         made = _pair(evidence, part, rater, contrast_of(contrast, "rater"), f"comparison-{i}")
         blocks += made if i == 0 else [appendix(f"{rater} against {contrast_of(contrast, 'rater')}", tuple(made))]
-    return Section("comparison", title, tuple(blocks))
+    return Section("comparison", title, (*blocks, *decisions))
+
+
+def _decision_tables(evidence: ReportData) -> list[Block]:
+    """Differences in sensitivity and specificity of the decisions of two models on the same cases."""
+    tables: list[Block] = []
+    for rate in ("sensitivity", "specificity"):
+        frame = pick(overall(evidence, "comparison", f"{rate}_difference"), at="decision")
+        for rater, contrast in frame.select("rater", "contrast").unique(maintain_order=True).rows():
+            rows = by(pick(frame, rater=rater, contrast=contrast), "population", "finding")
+            other = contrast_of(contrast, "rater")
+            caption = f"Difference in {rate} of decisions, {rater} minus {other}, on the same cases, with CIs."
+            tables.append(difference_table(evidence, rows, caption, "Difference"))
+    return tables
 
 
 def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) -> list[Block]:
@@ -85,9 +100,9 @@ def drop(evidence: ReportData) -> Section:
         return Section("drop", title, absent=absence_reasons.drop(evidence))
     blocks: list[Block] = [
         Paragraph(
-            "Drop: internal minus external AUC. The AUC of several internal sites is the unweighted mean of the "
-            "within-site AUCs. The drop is a difference between two groups of patients: it may reflect differences in "
-            "case mix and labelling as well as in the performance of the model."
+            f"Drop: internal minus external AUC. {_SEVERAL_SITES[_aggregation(frame)]} The drop is a difference "
+            "between two groups of patients: it may reflect differences in case mix and labelling as well as in the "
+            "performance of the model."
         )
     ]
     for i, rater in enumerate(r for r in evidence.cast.raters if pick(frame, rater=r).height):
@@ -97,6 +112,19 @@ def drop(evidence: ReportData) -> Section:
         made = _drop_blocks(evidence, by(part, "external", "finding"), rater)
         blocks += made if i == 0 else [appendix(f"Drop of {rater}", tuple(made))]
     return Section("drop", title, tuple(blocks))
+
+
+_SEVERAL_SITES = {
+    "": "The AUC of several internal sites is the unweighted mean of the within-site AUCs.",
+    "aggregation_stratified": "The AUC of several internal sites is over pairs of cases of the same site.",
+    "aggregation_pooled": "The AUC of several internal sites is over all pairs of their cases.",
+}
+
+
+def _aggregation(frame: pl.DataFrame) -> str:
+    """The code of the note on how sites were aggregated; "" of a mean over sites."""
+    names = {code.name for row in frame.iter_rows(named=True) for code in codes_of(row)}
+    return next((name for name in _SEVERAL_SITES if name in names), "")
 
 
 def _drop_blocks(evidence: ReportData, rows: dict[Any, Any], rater: str) -> list[Block]:

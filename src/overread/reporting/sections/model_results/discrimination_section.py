@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, appendix, heads, table
+from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.estimate_cells import estimate_cell, known
 from overread.reporting.figures.curve_panels import points, roc_panels
 from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
-from overread.reporting.first_page.model_means import model_means
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
+from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.number_format import fixed, listed
-from overread.reporting.report_data import MEAN, ReportData, by, overall, pick, population_title
+from overread.reporting.report_data import MEAN, ReportData, Row, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
 
 _BESIDE = 3  # models side by side in one table
@@ -98,8 +100,13 @@ def _auc_limits(lines: Sequence[Line]) -> tuple[float, float]:
 
 
 def _all_pairs(evidence: ReportData) -> list[Block]:
-    """Where pairs were compared within strata only: the AUC of all pairs."""
-    frame = pick(overall(evidence, "standalone", "auc"), at="pairs=all")
+    """Beside the main analysis: the AUC of all pairs where pairs were compared within sites or strata, or the other
+    way round.
+    """
+    aucs = overall(evidence, "standalone", "auc")
+    if not (frame := pick(overall(evidence, "standalone", "auc_difference"), at="pairs=all")).is_empty():
+        return [Folded("Pairs of the same site and all pairs", (_pairs_table(evidence, aucs, frame),))]
+    frame = pick(aucs, at="pairs=all")
     if frame.is_empty():
         return []
     rows, within = by(frame, "rater", "population", "finding"), by(_aucs(evidence), "rater", "population", "finding")
@@ -120,6 +127,28 @@ def _all_pairs(evidence: ReportData) -> list[Block]:
         "uses all pairs."
     )
     return [Folded("AUC of all pairs", (table(caption, (head,), body, compact=True),))]
+
+
+def _pairs_table(evidence: ReportData, aucs: pl.DataFrame, differences: pl.DataFrame) -> Table:
+    """AUC over pairs of the same site, over all pairs, and their difference."""
+    rows = by(aucs, "rater", "population", "finding", "at")
+    pooled = "pairs=site" in set(aucs["at"])
+    site, every = ("pairs=site", "") if pooled else ("", "pairs=all")
+    body = [
+        (
+            Cell(evidence.heading(f), kind="strong" if f == MEAN else ""),
+            Cell(r),
+            Cell(population_title(evidence, p)),
+            estimate_cell(rows.get((r, p, f, site))),
+            estimate_cell(rows.get((r, p, f, "pairs=all")) or rows.get((r, p, f, every))),
+            estimate_cell(row, signed=True),
+        )
+        for (r, p, f), row in by(differences, "rater", "population", "finding").items()
+    ]
+    head = heads("Finding", "Model", "Population", "Pairs of the same site", "All pairs", "Difference")
+    main = "all pairs" if pooled else "pairs of the same site"
+    caption = f"AUC over pairs of cases of the same site and over all pairs. The main analysis uses {main}."
+    return table(caption, (head,), body, compact=True)
 
 
 def series(evidence: ReportData, curve: str) -> list[tuple[str, pl.DataFrame]]:
@@ -167,19 +196,32 @@ def _roc_blocks(evidence: ReportData) -> list[Block]:
     if not frames:
         return [Paragraph("No ROC curves were evaluated.", kind="small")]
     names = drawn_findings(evidence, frames)
-    rows = by(_aucs(evidence), "finding", "rater", "population")
+    rows, areas = by(_aucs(evidence), "finding", "rater", "population"), _aucs_of_all_pairs(evidence)
     labels = {}
     for i, (_, frame) in enumerate(frames):
         for f in names:
-            row = rows.get((f, frame["rater"][0], frame["population"][0]))
+            key = (f, frame["rater"][0], frame["population"][0])
+            row = areas.get(key) or rows.get(key)
             if row is not None and known(row):
                 labels[f, i] = fixed(row["estimate"])
     caption = (
         f"ROC curves of {whose(frames)} with pointwise confidence bands; AUCs are in the colour of their curves. No "
         "curve is drawn without cases of both classes."
     )
+    if areas:
+        caption += (
+            " Of several sites, a curve is over the cases of all sites at common thresholds and its AUC is that of all "
+            "pairs; the tables give the AUC over pairs of the same site."
+        )
     alt = f"ROC curves per finding. {caption} The AUCs are in the tables."
     headings = {f: evidence.heading(f) for f in names}
     how = {"headings": headings, "labels": labels, "numbers": curve_series(evidence, frames)}
     drawn = delayed(roc_panels, frames, names, **how, name="roc", alt=alt)
     return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]
+
+
+def _aucs_of_all_pairs(evidence: ReportData) -> dict[Any, Row]:
+    """The AUCs that are the areas under the curves, where the main analysis compares cases of the same site only."""
+    frame = pick(overall(evidence, "standalone", "auc"), at="pairs=all")
+    frame = frame.filter(pl.col("note_codes").str.contains("sites_compared", literal=True))
+    return by(frame, "finding", "rater", "population")

@@ -6,7 +6,8 @@ import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Facts, Folded, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_but, p_cells
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
     MEAN,
@@ -162,12 +163,13 @@ def _evaluable_cell(rows: list[Row]) -> Cell:
 
 
 def _seeds(evidence: ReportData) -> list[Block]:
-    frame = pick(evidence.estimates, analysis="seeds")
+    frame = pick(evidence.estimates, analysis="seeds", finding=MEAN, contrast="")
+    ensembles = set(pick(frame, metric="auc_sd")["rater"])
     if frame.is_empty():
         return [
             Paragraph("Variation between training runs was not evaluated: there is one run per model.", kind="small")
         ]
-    spread, single = pick(frame, metric="auc_sd"), pick(frame, metric="auc")
+    spread, single = pick(frame, metric="auc_sd"), pick(frame, metric="auc").filter(~pl.col("rater").is_in(ensembles))
     blocks: list[Block] = []
     for part, caption, heading in (
         (spread, "Standard deviation of the mean AUC between training runs.", "SD"),

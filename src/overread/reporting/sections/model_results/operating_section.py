@@ -18,12 +18,14 @@ from overread.reporting.report_data import (
     pick,
     points_in_order,
     population_title,
+    value_at,
     with_key,
 )
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
+DECISION = "decision"  # the value of `at` of decisions without scores
 _FIXED = ("sensitivity_at_specificity", "specificity_at_sensitivity")
-_FIXED_TITLE = "“{}”: sensitivity at a fixed specificity, and vice versa, on the ROC curve of the test set"
+_FIXED_TITLE = "{}: sensitivity at a fixed specificity, and vice versa, on the ROC curve of the test set"
 
 
 def operating(evidence: ReportData) -> Section:
@@ -31,7 +33,7 @@ def operating(evidence: ReportData) -> Section:
     "the test set."""
     title = "Operating points"
     frame = pl.concat([overall(evidence, "standalone", m) for m, _ in (*_RATES, ("threshold", ""))])
-    frozen = with_key(frame, "operating_point")
+    frozen = pl.concat([with_key(frame, "operating_point"), with_key(frame, DECISION)])
     blocks: list[Block] = []
     for i, rater in enumerate(evidence.cast.raters):
         made = _frozen_tables(evidence, pick(frozen, rater=rater), rater)
@@ -41,21 +43,47 @@ def operating(evidence: ReportData) -> Section:
     if not blocks:
         absent = "no threshold and no rate at a fixed specificity was evaluated"
         return Section("operating", title, absent=absent)
-    lead = Paragraph(
-        "Thresholds were chosen on cases other than those they are evaluated on (their origin is in the notes and in "
-        "the Methods), so that the attained rate can differ from the target. PPV and NPV apply at the prevalence of "
-        "the test set."
-    )
-    return Section("operating", title, (lead, *blocks))
+    return Section("operating", title, (Paragraph(_lead(frozen)), *blocks))
+
+
+def _lead(frozen: pl.DataFrame) -> str:
+    """Where the thresholds come from, and what the predictive values apply to."""
+    thresholds = pick(frozen, metric="threshold")
+    given = thresholds.filter(_given()).height
+    parts = []
+    if given < thresholds.height:
+        parts.append(
+            "Thresholds were chosen on cases other than those they are evaluated on (their origin is in the notes and "
+            "in the Methods), so that the attained rate can differ from the target."
+        )
+    if given:
+        parts.append("Given thresholds were applied unchanged to all test cases; nothing was fitted for them.")
+    if (frozen["at"] == DECISION).any():
+        parts.append("Decisions without scores have rates and no ROC curve; all test cases were used.")
+    return " ".join([*parts, "PPV and NPV apply at the prevalence of the test set."])
+
+
+def _given() -> pl.Expr:
+    return pl.col("method_code").str.contains("threshold_given", literal=True)
+
+
+def _point_title(rows: pl.DataFrame, at: str) -> str:
+    """The title of an operating point: how the threshold was chosen, or that it or the decision was given."""
+    if at == DECISION:
+        return "decisions as given"
+    thresholds = pick(rows, metric="threshold")
+    if thresholds.height and thresholds.filter(_given()).height == thresholds.height:
+        return f"given threshold “{value_at(at, 'operating_point')}”"
+    return at_title(at)
 
 
 def _frozen_tables(evidence: ReportData, frame: pl.DataFrame, rater: str) -> list[Block]:
     made: list[Block] = []
     for i, at in enumerate(points_in_order(frame["at"])):
-        rows = by(pick(frame, at=at), "population", "finding", "metric")
-        caption = f"{rater}, {at_title(at)}: threshold, and rates with CIs."
+        rows, title = by(pick(frame, at=at), "population", "finding", "metric"), _point_title(pick(frame, at=at), at)
+        caption = f"{rater}, {title}: {'' if at == DECISION else 'threshold, and '}rates with CIs."
         rates = _rates_table(evidence, rows, rater, caption)
-        made.append(rates if i == 0 else appendix(f"{rater}, {at_title(at)}", (rates,)))
+        made.append(rates if i == 0 else appendix(f"{rater}, {title}", (rates,)))
     return made
 
 

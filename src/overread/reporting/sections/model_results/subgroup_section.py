@@ -1,4 +1,4 @@
-"""Subgroups: estimates by group and gaps between groups; an overview first, details folded."""
+"""Subgroups: the answer, signed differences of two groups, largest gaps, estimates by group; details folded."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from overread.reporting.report_data import (
     Row,
     at_title,
     by,
+    contrast_of,
     in_order,
     pick,
-    points_in_order,
     population_title,
-    with_key,
+    with_contrast,
+)
+from overread.reporting.sections.model_results.group_difference_tables import (
+    MINUS,
+    answers,
+    column_title,
+    contrast_table,
+    difference_table,
+    first_point,
 )
 
-_TITLES = {
-    "sex": "Sex",
-    "age_band": "Age",
-    "view": "View",
-    "site": "Site",
-    "device": "Device",
-    "manufacturer": "Manufacturer",
-}
-_ALL, _CROSS = "all", " × "
+_ALL = "all"
 _GAPS = (
     ("gap_auc", "AUC"),
     ("gap_sensitivity", "sensitivity (= in false-negative rate)"),
@@ -69,52 +69,58 @@ _GAP_NOTES = (
 
 
 def subgroups(evidence: ReportData) -> Section:
-    """AUC by group as a forest plot, the gaps between groups as a table; everything else folded."""
+    """The answer in one line, the differences between two groups, a forest plot, the gaps; everything else folded."""
     title = "Subgroups"
     frame = pick(evidence.estimates, analysis="subgroups")
     if frame.is_empty():
         return Section("subgroups", title, absent="no subgroup was evaluated")
-    blocks: list[Block] = [
-        Paragraph(
-            "Groups may differ in case mix and labelling as well as in the performance of the model; a gap does not "
-            "identify its cause. The overall AUC also compares patients of different groups and can exceed that of "
-            "every group."
-        )
-    ]
-    if frame.filter(pl.col("finding") == MEAN, pl.col("estimate").is_finite()).height:
-        blocks.append(
-            Paragraph(
-                "A mean over findings in this section is over the findings that are evaluable in every group, with a "
-                "normal CI. In the other sections it is over all findings that are evaluable there, with a bootstrap "
-                "CI. Therefore means and CIs can differ between sections; the note of each mean lists its findings."
-            )
-        )
     populations = in_order(frame["population"])
     raters = evidence.cast.raters[:4] if len(populations) == 1 else evidence.cast.raters[:1]
+    said = answers(evidence, pick(frame, population=populations[0]), raters)
+    blocks: list[Block] = [Paragraph(" ".join(said[1:]))] if said[1:] else []
+    blocks.append(_caution(frame))
     for i, population in enumerate(populations):
-        own = pick(frame, population=population)
-        made: list[Block] = [*_forests(evidence, own, raters, population)]
-        gaps, missed = _gap_table(evidence, own, raters, population), _missed_table(evidence, own, population)
-        made += [gaps] if gaps else []
-        made += [Folded("Underdiagnosis by group", (missed,))] if missed else []
+        made = _population(evidence, pick(frame, population=population), raters, population)
         blocks += made if i == 0 else [Folded(population_title(evidence, population), tuple(made))]
     for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
         own = pick(frame, rater=rater)
         rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
         blocks.append(appendix(f"{rater}: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
-    return Section("subgroups", title, tuple(blocks))
+    return Section("subgroups", title, tuple(blocks), answer=said[0] if said else "")
 
 
-def _title(subgroup: str) -> str:
-    parts = [_TITLES.get(s, s.replace("_", " ").capitalize()) for s in subgroup.split(_CROSS)]
-    return _CROSS.join([parts[0], *(p.lower() for p in parts[1:])])
+def _caution(frame: pl.DataFrame) -> Paragraph:
+    """What differences between groups do not show, and how the means here differ from those of other sections."""
+    text = (
+        "Groups may differ in case mix and labelling as well as in the performance of the model; a difference does not "
+        "identify its cause. The overall AUC also compares patients of different groups and can exceed that of every "
+        "group."
+    )
+    if frame.filter(pl.col("finding") == MEAN, pl.col("estimate").is_finite()).height:
+        text += (
+            " A mean over findings in this section is over the findings that are evaluable in every group, with a "
+            "normal CI; in the other sections it is over all findings that are evaluable there, with a bootstrap CI. "
+            "Therefore means and CIs can differ between sections."
+        )
+    return Paragraph(text, kind="small")
+
+
+def _population(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> list[Block]:
+    """Differences between two groups, the forest plot, contrasts between models, gaps, and under-diagnosis."""
+    signed = difference_table(evidence, frame, raters, population)
+    made: list[Block] = [signed] if signed else []
+    made += _forests(evidence, frame, raters, population)
+    tables = contrast_table(evidence, frame, population), _gap_table(evidence, frame, raters, population)
+    made += [t for t in tables if t]
+    missed = _missed_table(evidence, frame, population)
+    return [*made, Folded("Underdiagnosis by group", (missed,))] if missed else made
 
 
 def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> list[Figure]:
     """The mean over findings by group; where there is none, the three findings with most estimates."""
     where = population_title(evidence, population)
     where = where.lower() if population == "internal" else where
-    who = f" of “{raters[0]}”" if len(raters) == 1 else ""
+    who = f" of {raters[0]}" if len(raters) == 1 else ""
     made = []
     mean = pick(frame, metric="auc", finding=MEAN).filter(pl.col("estimate").is_not_nan()).height > 0
     for finding in [MEAN] if mean else _fullest(evidence, pick(frame, metric="auc")):
@@ -131,10 +137,10 @@ def _forests(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], p
         whole = ", and of all cases (bold row, dashed line)" if finding == MEAN else ""
         over = _findings_of_means(pick(frame, finding=MEAN, metric="auc")) if finding == MEAN else ""
         caption = (
-            f"Subgroups{who}, {where}: {what}{whole}. Gap: largest minus smallest group estimate; its CI is "
-            "simultaneous "
-            "over all pairs of groups and truncated at 0. P: test that all groups are equal, Holm-adjusted over the "
-            f"columns.{over}"
+            f"Subgroups{who}, {where}: {what}{whole}. Difference: first minus second group, for columns with two "
+            "groups or with named groups. Gap, for the others: largest minus smallest group estimate; its CI is "
+            "simultaneous over all pairs of groups and truncated at 0. P: test that all groups are equal, "
+            f"Holm-adjusted. Grey: groups with too few patients.{over}"
         )
         label = "Mean AUC" if finding == MEAN else "AUC"
         name = f"subgroups-{population}-{finding}"
@@ -146,7 +152,9 @@ def _findings_of_means(frame: pl.DataFrame) -> str:
     """Over which findings the mean of each column and model is, as its row states; columns differ in it."""
     stated: dict[str, list[str]] = {}
     for (subgroup, rater), row in by(frame.filter(pl.col("estimate").is_not_nan()), "subgroup", "rater").items():
-        whose = f"{_title(str(subgroup))} (“{rater}”)" if frame["rater"].n_unique() > 1 else _title(str(subgroup))
+        whose = (
+            f"{column_title(str(subgroup))} ({rater})" if frame["rater"].n_unique() > 1 else column_title(str(subgroup))
+        )
         code = code_of(row, _MEAN_OVER)
         if code:
             names = stated.setdefault(codes.render("notes", code), [])
@@ -171,8 +179,10 @@ def _band(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str]) -> B
     if not any(m.value == m.value for level in levels for m in level.marks):
         return None
     subgroup = frame["subgroup"][0]
-    together = _level(_title(subgroup), [areas.get((_ALL, r)) for r in raters])
-    return Band(_title(subgroup), together, levels, tuple(_gap_text(gaps.get((r,))) for r in raters))
+    together = _level(column_title(subgroup), [areas.get((_ALL, r)) for r in raters])
+    signed = by(with_contrast(pick(frame, metric="auc_difference"), "level"), "rater")
+    texts = (_difference_text(signed[r,]) if (r,) in signed else _gap_text(gaps.get((r,))) for r in raters)
+    return Band(column_title(subgroup), together, levels, tuple(texts))
 
 
 def _level(title: str, rows: Sequence[Row | None]) -> Level:
@@ -181,6 +191,18 @@ def _level(title: str, rows: Sequence[Row | None]) -> Level:
     none = first is not None and all(m.value != m.value for m in marks)
     patients = "" if first is None or first.get("n_patients") is None else count(first["n_patients"])
     return Level(title, patients, marks, "too few patients" if none else "")
+
+
+def _difference_text(row: Row) -> str:
+    """A signed difference with its interval, in a line beside the plot; its p is in the table.
+
+    >>> _difference_text({"estimate": -0.012, "low": -0.033, "high": 0.009, "level": "F", "contrast": "level:M"})
+    'F − M: −0.012 (−0.033 to +0.009)'
+    """
+    names = f"{row['level']} {MINUS} {contrast_of(row['contrast'], 'level')}"
+    if not known(row):
+        return f"{names}: NE"
+    return f"{names}: {interval(row['estimate'], row['low'], row['high'], signed=True)}"
 
 
 def _gap_text(row: Row | None) -> str:
@@ -206,13 +228,9 @@ def _fullest(evidence: ReportData, frame: pl.DataFrame) -> list[str]:
     return [f for f in evidence.cast.findings if f in best]
 
 
-def _first_point(frame: pl.DataFrame) -> str:
-    return next(iter(points_in_order(with_key(frame, "operating_point")["at"])), "")
-
-
 def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:
     """Gaps in the mean over findings and in under-diagnosis, at the first operating point; two columns per model."""
-    point = _first_point(frame)
+    point = first_point(frame)
     whole = (pl.col("finding") == MEAN) | (pl.col("metric") == "gap_underdiagnosis")
     rows = by(frame.filter(pl.col("at").is_in(["", point]), whole), "metric", "subgroup", "rater")
     body: list[tuple[Cell, ...]] = []
@@ -221,7 +239,7 @@ def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str],
         body += [group(f"Gap in {title}", 1 + 2 * len(raters))] if mine else []
         for subgroup in mine:
             got = [rows.get((metric, subgroup, r)) for r in raters]
-            body.append((Cell(_title(subgroup)), *(c for row in got for c in (_gap_cell(row), p_cells(row)[1]))))
+            body.append((Cell(column_title(subgroup)), *(c for row in got for c in (_gap_cell(row), p_cells(row)[1]))))
     if not body:
         return None
     where = (
@@ -251,10 +269,10 @@ def _gap_cell(row: Row | None) -> Cell:
 
 def _finding_gaps(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table | None:
     """Gaps per finding, every population."""
-    point = _first_point(frame)
+    point = first_point(frame)
     frame = frame.filter(pl.col("metric").is_in(GAP_METRICS), ~pl.col("finding").is_in([MEAN, ""]))
     kinds = tuple(k for k in _GAPS[:3] if pick(frame, metric=k[0]).height)
-    caption = f"Gaps of “{rater}” between groups, by finding; rates at the {at_title(point)}."
+    caption = f"Gaps of {rater} between groups, by finding; rates at the {at_title(point)}."
     return _gaps(evidence, frame, (point, kinds), caption) if frame.height else None
 
 
@@ -269,7 +287,9 @@ def _gaps(
         body += [group(f"Gap in {title}", 6)] if rows.height else []
         for row in rows.iter_rows(named=True):
             place = words(
-                evidence.heading(row["finding"]), _title(row["subgroup"]), population_title(evidence, row["population"])
+                evidence.heading(row["finding"]),
+                column_title(row["subgroup"]),
+                population_title(evidence, row["population"]),
             )
             body.append((*place, _gap_cell(row), *p_cells(row)))
     return table(caption, (heads("Finding", "Column", "Population", "Gap", "P", "P (Holm)"),), body, compact=True)
@@ -277,7 +297,7 @@ def _gaps(
 
 def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) -> Table | None:
     """Underdiagnosis by group, a column per model."""
-    point = _first_point(frame)
+    point = first_point(frame)
     rows = by(pick(frame, metric="underdiagnosis", at=point), "subgroup", "level", "rater")
     raters = [r for r in evidence.cast.raters if any(k[2] == r for k in rows)]
     if not rows:
@@ -287,22 +307,26 @@ def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) ->
         for level in dict.fromkeys(k[1] for k in rows if k[0] == subgroup):
             got = [rows.get((subgroup, level, r)) for r in raters]
             first = next(r for r in got if r)
-            name = f"{_title(subgroup)}: {level}" if subgroup else "All cases"
+            name = f"{column_title(subgroup)}: {level}" if subgroup else "All cases"
             body.append((Cell(name), Cell(count(first["n_cases"]), "num"), *(estimate_cell(r) for r in got)))
     healthy = next(iter(rows.values()))["finding"] != ""
     what = (
-        "patients without the label No Finding in whom the model called No Finding (with a threshold fixed by "
-        "specificity, its overall level is largely determined by the target)"
+        "patients without the label No Finding in whom the model called No Finding"
         if healthy
         else "cases with at least one finding in which no finding was called"
     )
     where = population_title(evidence, population).lower()
     caption = f"Underdiagnosis, {where}: proportion of {what}, at the {at_title(point)}."
-    return table(caption, (heads("Group", "Cases with a finding", *raters),), body, compact=True)
+    remark = (
+        "The overall level of underdiagnosis follows from the threshold: a lower threshold for findings gives less "
+        "underdiagnosis and more false alarms. Compare groups at the same threshold only."
+    )
+    head = heads("Group", "Cases with a finding", *raters)
+    return table(caption, (head,), body, remark=remark, compact=True)
 
 
 def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
-    point = _first_point(frame)
+    point = first_point(frame)
     kinds = [
         k
         for k in (("auc", ""), ("sensitivity", point), ("specificity", point))
@@ -314,7 +338,7 @@ def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
     for population in in_order(frame["population"]):
         own = pick(frame, population=population).filter(pl.col("level") != "")
         for subgroup, level in own.select("subgroup", "level").unique(maintain_order=True).rows():
-            title = f"{population_title(evidence, population)} · {_title(subgroup)}: {level}"
+            title = f"{population_title(evidence, population)} · {column_title(subgroup)}: {level}"
             body.append(group(title, len(kinds) + 2))
             for f in (*evidence.cast.findings, MEAN):
                 got = [rows.get((population, subgroup, level, f, *k)) for k in kinds]

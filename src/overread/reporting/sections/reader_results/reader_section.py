@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,10 @@ from overread.reporting.blocks import (
 )
 from overread.reporting.estimate_cells import classes_cell, code_of, known
 from overread.reporting.figures import reader_roc
-from overread.reporting.figures.drawing_style import others_series
+from overread.reporting.figures.drawing_style import COLOURS, others_series
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
 from overread.reporting.report_data import ReportData, Row, pick
 from overread.reporting.sections.reader_results.arm_pairs import pairs
@@ -60,11 +62,12 @@ def readers(evidence: ReportData) -> Section:
     title = "Model and radiologists"
     blocks: list[Block] = []
     for reads in found:
-        blocks += [Paragraph(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []
-        blocks += _words(evidence, reads)
-        blocks += _overview(reads)
-        for finding in reads.findings:
-            blocks += _finding(reads, finding, evidence)
+        own = [*_words(evidence, reads), *_overview(reads)]
+        own += [block for finding in reads.findings for block in _finding(reads, finding, evidence)]
+        if reads is found[0]:
+            blocks += [*([Paragraph(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []), *own]
+        elif own:
+            blocks.append(appendix(f"Reads: {reads.arm}", own))
     blocks += agreement_blocks(evidence, found)
     if not blocks:
         return Section("readers", title, absent="no reads were evaluated")
@@ -95,8 +98,12 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
         "at the same specificity or at the same sensitivity, and its AUC is not compared with such points.",
         "Predictive values are not given: if the read cases were selected, they would apply to that selection only.",
     ]
+    if not evidence.cast.raters:  # nothing is compared with a model
+        said = [
+            f"{plural(people, 'reader')}; at most {count(cases)} cases per estimate. Each read has the same weight."
+        ]
     own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
-    if own:
+    if own and evidence.cast.raters:
         said.append(
             f"These readers contributed to {listed(own)}; results under "
             f"{'it' if len(own) == 1 else 'these'} favour the readers over the models. Only in the majority of "
@@ -182,7 +189,7 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
     end = reader_roc.axis_end(shown)
     inside = {p.place[1] for panel in shown for p in panel.frozen if p.x <= end}
     named = tuple((j, point_title(at)) for j, at in enumerate(points) if j in inside)
-    key = reader_roc.LegendKey(tuple(map(output_title, outputs)), named, few)
+    key = reader_roc.LegendKey(tuple(map(output_title, outputs)), named, few, _series(reads, outputs))
     cut = f" The axis of 1 − specificity ends at {end:g}; points beyond it are in the tables." if end < 1 else ""
     least = few_reads(pick(reads.frame, finding=finding))
     hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
@@ -196,6 +203,13 @@ def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | Non
     said = "; ".join(f"{p.title}: {_spoken(p)}" for p in shown)
     drawn = delayed(reader_roc.reader_panels, shown, key, name=name, alt=f"{caption} {said}.")
     return Figure(drawn, caption, name, reader_roc.numbers(shown, key))
+
+
+def _series(reads: ReadRows, outputs: Sequence[str]) -> tuple[int, ...]:
+    """The series of outputs: the colour is that of the model, the line tells its outputs apart."""
+    models = [o.partition(" [")[0] for o in outputs]
+    own = [reads.models.index(m) if m in reads.models else len(reads.models) for m in models]
+    return tuple(k + len(COLOURS) * models[:i].count(m) for i, (k, m) in enumerate(zip(own, models, strict=True)))
 
 
 def _spoken(panel: reader_roc.RocPanel) -> str:

@@ -8,7 +8,7 @@ import polars as pl
 
 from overread.codes import Metric
 from overread.reporting.blocks import Block, Cell, Paragraph, Table, appendix, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, p_cells
+from overread.reporting.estimate_cells import classes_cell, code_of, p_cells
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
     ReportData,
@@ -36,8 +36,27 @@ from overread.reporting.sections.reader_results.reader_titles import (
 _POLICIES = {"absent": "as absent", "present": "as present", "ignore": "excluded"}
 _AMONG = (
     ("percent_agreement", "Percent agreement"),
+    ("light_kappa", "Cohen κ, mean of pairs"),
+    ("fleiss_kappa", "Fleiss κ"),
     ("gwet_ac1", "Gwet AC1"),
     ("krippendorff_alpha", "Krippendorff α"),
+)
+_GRADED = (
+    ("percent_agreement", "grades=equal", "Equal grades"),
+    ("light_kappa", "weights=linear", "Cohen κ, linear weights"),
+    ("light_kappa", "weights=quadratic", "Cohen κ, quadratic weights"),
+    ("fleiss_kappa", "weights=linear", "Fleiss κ, linear"),
+    ("fleiss_kappa", "weights=quadratic", "Fleiss κ, quadratic"),
+    ("gwet_ac1", "weights=quadratic", "Gwet AC2, quadratic"),
+    ("krippendorff_alpha", "level=ordinal", "Krippendorff α, ordinal"),
+    ("krippendorff_alpha", "level=interval", "Krippendorff α, interval"),
+)
+_READINGS = "readings=first,second"
+_REPEATED = (
+    ("percent_agreement", _READINGS, "Percent agreement"),
+    ("cohen_kappa", _READINGS, "Cohen κ"),
+    ("cohen_kappa", f"{_READINGS};weights=linear", "Cohen κ, linear weights"),
+    ("cohen_kappa", f"{_READINGS};weights=quadratic", "Cohen κ, quadratic weights"),
 )
 _WITH = (("percent_agreement", "Percent agreement"), ("cohen_kappa", "Cohen κ"), ("gwet_ac1", "Gwet AC1"))
 
@@ -264,22 +283,105 @@ def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]
     for level in levels:
         part = pick(frame, level=level)
         where = f" ({level})" if len(levels) > 1 else ""
-        blocks += _among(evidence, part, where) + _with_models(evidence, part, where)
+        blocks += _among(evidence, part, where) + _graded_agreement(evidence, part, where)
+        blocks += _in_blocks(evidence, part, where) + _repeated(evidence, part, where)
+        blocks += _in_pairs(evidence, part, where) + _with_models(evidence, part, where)
     return blocks
+
+
+def _filled(
+    evidence: ReportData, rows: dict[Any, Any], keys: list[tuple[str, str]], kinds: tuple[tuple[str, str, str], ...]
+) -> tuple[list[str], list[tuple[Cell, ...]]]:
+    """Titles and rows of a table by finding and a second key, of the kinds (metric, at, title) that have a row."""
+    used = [(m, at, title) for m, at, title in kinds if any((f, k, m, at) in rows for f, k in keys)]
+    body = []
+    for f, k in keys:
+        found = [rows.get((f, k, m, at)) for m, at, _ in used]
+        n = next((r["n_cases"] for r in found if r), None)
+        cells = (Cell(evidence.heading(f)), Cell(k), Cell(count(n), "num"), *map(reads_cell, found))
+        body += [cells] if any(found) else []
+    return [title for _, _, title in used], body
+
+
+def _graded_agreement(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
+    """Agreement among readers on grades."""
+    part = pick(frame, rater=READERS)
+    rows = {(r["finding"], "", r["metric"], r["at"]): r for r in part.iter_rows(named=True)}
+    keys = [(f, "") for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())]
+    titles, body = _filled(evidence, rows, keys, _GRADED)
+    head = heads("Finding", "Cases", *titles)
+    shown = [(cells[0], *cells[2:]) for cells in body]
+    return [table(f"Agreement among readers on grades{where}.", (head,), shown, compact=True)] if shown else []
+
+
+def _in_blocks(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
+    """Agreement within blocks of readers who read nearly disjoint cases."""
+    part = with_key(pick(frame, rater=READERS), "block")
+    rows: dict[Any, Any] = {}
+    readers: dict[str, str] = {}
+    for r in part.iter_rows(named=True):
+        block = f"Block {value_at(r['at'], 'block')}"
+        at = ";".join(f"{k}={v}" for k, v in at_values(r["at"]).items() if k != "block")
+        rows[r["finding"], block, r["metric"], at] = r
+        code = code_of(r, "block_of_readers")
+        readers[block] = ", ".join(map(str, code["readers"])) if code and isinstance(code["readers"], tuple) else ""
+    keys = sorted({(f, b) for f, b, _, _ in rows})
+    keys = [(f, b) for f in evidence.vocabulary.ordered({f for f, _ in keys}) for g, b in keys if g == f]
+    titles, body = _filled(evidence, rows, keys, (*((m, "", t) for m, t in _AMONG), *_GRADED))
+    head = heads("Finding", "Readers", "Cases", *titles)
+    names = "; ".join(f"{b}: {who}" for b, who in sorted(readers.items()))
+    remark = f"Readers of different blocks read hardly any case in common. {names}."
+    caption = f"Agreement within blocks of readers{where}."
+    return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
+
+
+def _repeated(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
+    """Intra-reader agreement, pooled and of each reader."""
+    part = with_key(frame, "readings")
+    rows = {(r["finding"], _reader(r["rater"]), r["metric"], r["at"]): r for r in part.iter_rows(named=True)}
+    found = {f: sorted({k for g, k, _, _ in rows if g == f}, key=lambda k: (k != "Pooled", k)) for f, _, _, _ in rows}
+    keys = [(f, k) for f in evidence.vocabulary.ordered(list(found)) for k in found[f]]
+    titles, body = _filled(evidence, rows, keys, _REPEATED)
+    head = heads("Finding", "Reader", "Pairs of readings", *titles)
+    remark = "First and second reading of a case by the same reader. Further readings enter no other estimate."
+    caption = f"Intra-reader agreement{where}."
+    return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
+
+
+def _reader(rater: str) -> str:
+    return "Pooled" if rater == READERS else rater
+
+
+def _in_pairs(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
+    """Cohen's kappa of every pair of readers, folded."""
+    part = with_key(frame, "reader")
+    kinds = tuple(dict.fromkeys(value_at(at, "weights") for at in part["at"]))
+    rows = {}
+    for r in part.iter_rows(named=True):
+        pair = f"{r['rater']} and {value_at(r['at'], 'reader')}"
+        rows[r["finding"], pair, r["metric"], value_at(r["at"], "weights")] = r
+    keys = list(dict.fromkeys((f, p) for f, p, _, _ in rows))
+    keys = [k for f in evidence.vocabulary.ordered({f for f, _ in keys}) for k in keys if k[0] == f]
+    named = tuple(("cohen_kappa", w, f"Cohen κ, {w} weights" if w else "Cohen κ") for w in kinds)
+    titles, body = _filled(evidence, rows, keys, named)
+    head = heads("Finding", "Readers", "Common cases", *titles)
+    what = f"Cohen κ of every pair of readers{where}"
+    return [appendix(what, (table(f"{what}.", (head,), body, compact=True),))] if body else []
 
 
 def _among(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[Block]:
     part = pick(frame, rater=READERS, at="")
     rows = by(part, "finding", "metric")
+    kinds = [(m, t) for m, t in _AMONG if any(k[1] == m for k in rows)]
     body = [
         (
             Cell(evidence.heading(f)),
             Cell(count(next((r["n_cases"] for k, r in rows.items() if k[0] == f), None)), "num"),
-            *(reads_cell(rows.get((f, m))) for m, _ in _AMONG),
+            *(reads_cell(rows.get((f, m))) for m, _ in kinds),
         )
         for f in evidence.vocabulary.ordered(part["finding"].unique().to_list())
     ]
-    head = heads("Finding", "Cases", *(t for _, t in _AMONG))
+    head = heads("Finding", "Cases", *(t for _, t in kinds))
     return [table(f"Agreement among readers{where}.", (head,), body)] if body else []
 
 

@@ -63,9 +63,9 @@ _SHOWN = (
 )
 _EXPECTED = ("expected_cases", "few_expected_cases")
 _DERIVED = {
-    MAJORITY: "Majority of the readers",
-    OTHERS: "Majority of the other readers",
-    DAWID_SKENE: "Dawid–Skene",
+    MAJORITY: "Majority of the readers (derived)",
+    OTHERS: "Majority of the other readers (derived)",
+    DAWID_SKENE: "Dawid–Skene (derived)",
 }
 ALL_ARMS = "all"  # level of the rows about all arms together
 CUTOFF = "rating_cutoff"
@@ -147,7 +147,9 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         policies = every["call"].unique().sort().to_list()
         policy = policy if policy in policies else policies[0]
         frame = every.filter(pl.col("call").is_in([policy, ""]), pl.col("finding") != "")  # "": reading time, trust
-        made = frozenset({*_DERIVED, *(evidence.config.get("reader_made") or ()), *_from_readers(every)})
+        stated = evidence.config.get("reader_made") or ()
+        by_all = () if isinstance(stated, dict) else stated  # named readers are not judged by what they made
+        made = frozenset({*_DERIVED, *by_all, *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
         models, only = evidence.cast.raters, len(levels) == 1
@@ -194,7 +196,7 @@ def own_reference(names: list[str]) -> str:
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
     """References in their order: labels in that of the configuration, then what is derived from the reads."""
     # without a model the one in which a reader's own reads have no part leads; it gives a model no single ROC curve
-    place = {MAJORITY: 3, DAWID_SKENE: 4, OTHERS: 5 if evidence.cast.raters else 2}
+    place = {MAJORITY: 3, OTHERS: 4 if evidence.cast.raters else 2, DAWID_SKENE: 5}
     stated = [*(evidence.config.get("references") or ())]
     given = {r: i for i, r in enumerate(stated)}
 
@@ -214,19 +216,19 @@ def own_label(evidence: ReportData, reference: str) -> bool:
 def reference_title(reference: str) -> str:
     """How a reference standard is headed; what was derived from the reads says so.
 
-    >>> reference_title("majority"), reference_title("adjudicated"), reference_title("dawid-skene")
-    ('Majority of the readers (derived)', 'Label adjudicated', 'Dawid–Skene (derived)')
+    >>> reference_title("majority"), reference_title("adjudicated"), reference_title("nih14")
+    ('Majority of the readers (derived)', 'Label adjudicated', 'Label nih14')
     """
-    return f"{_DERIVED[reference]} (derived)" if reference in _DERIVED else f"Label {reference}"
+    return _DERIVED.get(reference, f"Label {reference}")
 
 
 def in_sentence(reference: str) -> str:
     """A reference standard within a sentence.
 
     >>> in_sentence("majority"), in_sentence("dawid-skene")
-    ('the majority of the readers', 'Dawid–Skene')
+    ('the majority of the readers (derived)', 'Dawid–Skene (derived)')
     """
-    title = _DERIVED.get(reference) or reference_title(reference)
+    title = reference_title(reference)
     return title if reference == DAWID_SKENE else f"the {title[:1].lower()}{title[1:]}"
 
 

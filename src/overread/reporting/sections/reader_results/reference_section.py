@@ -11,7 +11,8 @@ import polars as pl
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.figures.drawing_style import others_series
-from overread.reporting.figures.forest_plots import Line, Scale, forest_figure, mark_of
+from overread.reporting.figures.forest_drawing import Scale
+from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.number_format import MISSING, number, p_phrase
 from overread.reporting.report_data import (
     MEAN,

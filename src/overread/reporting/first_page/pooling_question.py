@@ -19,8 +19,8 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.model_means import model_means
-from overread.reporting.first_page.models_page import hospital
+from overread.reporting.first_page.mean_aucs import model_means
+from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 
@@ -28,6 +28,7 @@ _CLAIM = (
     "H1: Is a model trained on several hospitals together better, at hospitals not used in training, than a model "
     "trained at one of them?"
 )
+_D_TERM = ("D", "The difference in mean AUC at a hospital: the pooled model minus a single-hospital model.")
 _MOST = 18  # comparisons that the figure shows one by one
 
 
@@ -43,7 +44,7 @@ def pooling_page(evidence: ReportData) -> FirstPage:
         else ()
     )
     pooled = ("Pooled", f"Trained on {_trained(evidence)} together.") if _trained(evidence) else None
-    terms = (AUC_TERM, interval_term(level), *((pooled,) if pooled else ()), MARK_TERM)
+    terms = (AUC_TERM, _D_TERM, interval_term(level), *((pooled,) if pooled else ()), MARK_TERM)
     return FirstPage(
         "Evidence report: pooled training",
         str(evidence.study.get("question") or "").strip() or _CLAIM,
@@ -86,7 +87,7 @@ def _answer(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> str:
     found = [r for r in _decisive(evidence, rows).values() if bounded(r)]
     pooled = str(evidence.cast.roles.get("pooled"))
     if not found:
-        return f"No comparison of {pooled} with a single-hospital model could be computed at a hospital not used in training."
+        return f"No comparison of {pooled} at a hospital not used in training could be computed."
     low, high = (f(found, key=lambda r: number(r["estimate"])) for f in (min, max))
     if len(found) == 1:
         row = found[0]
@@ -97,9 +98,9 @@ def _answer(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> str:
     worst = f"{contrast_of(low['contrast'], 'rater')} at {hospital(low['population'])}"
     best = f"{contrast_of(high['contrast'], 'rater')} at {hospital(high['population'])}"
     return (
-        f"{pooled} has the higher mean AUC in {ahead} of {len(found)} comparisons at hospitals not used in training, with "
-        f"the whole interval above 0 in {clear} and below 0 in {behind}: from {spelled(low, signed=True)} against {worst} "
-        f"to {spelled(high, signed=True, level=False)} against {best}."
+        f"{pooled} has the higher mean AUC in {ahead} of {len(found)} comparisons at hospitals not used in training, "
+        f"with the whole interval above 0 in {clear or 'none'} and below 0 in {behind or 'none'}: from "
+        f"{spelled(low, signed=True)} against {worst} to {spelled(high, signed=True, level=False)} against {best}."
     )
 
 
@@ -114,9 +115,7 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
     ]
     if known(inside) and outside:
         away = [f"{fixed((means.whole(pooled, p) or {})['estimate'])} at {hospital(p)}" for p in outside[:4]]
-        said.append(
-            f"From the internal test to these hospitals its mean AUC goes from {fixed(inside['estimate'])} to {listed(away)}."
-        )
+        said.append(f"Its mean AUC is {fixed(inside['estimate'])} in the internal test, and {listed(away)}.")
     return " ".join(said)
 
 
@@ -154,7 +153,8 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
     )
     plot = ForestPlot(tuple(made), (Panel(scale),), tuple(map(series_style, series)))
     n = most_findings(decisive.values())
-    key = (_size(evidence, pooled), _size(evidence, matched)) if matched else ()
+    drawn_beside = any(len(row.marks[0]) > 1 for row in made if row.marks)
+    key = (_size(evidence, pooled), _size(evidence, matched)) if drawn_beside else ()
     closest = "" if few else " Of every hospital, the single-hospital model that comes closest."
     gain = evidence.config.get("smallest_worthwhile_gain")
     return panel_figure(
@@ -165,7 +165,7 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
         + (f" Dashed: the smallest relevant gain ({gain:g})." if gain else "")
         + (
             f" {matched} was trained on as many images as one hospital has and is not part of the rule."
-            if matched
+            if drawn_beside
             else ""
         ),
         title=f"At hospitals not used in training: {pooled} minus each single-hospital model",

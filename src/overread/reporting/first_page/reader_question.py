@@ -77,7 +77,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
 def _reference_terms(reads: ReadRows) -> list[tuple[str, str]]:
     said = {
         OTHERS: "For every reader, the majority of the others: the evaluated reader has no part in it.",
-        DAWID_SKENE: "A reference standard estimated from all reads, with the accuracy of every reader (Dawid and Skene).",
+        DAWID_SKENE: "Estimated from all reads, together with the accuracy of every reader.",
     }
     return [(reference_title(r), text) for r, text in said.items() if r in reads.references]
 
@@ -142,15 +142,16 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
         return "No difference between a model and the readers has an interval."
     low, high = ends
     first, last = (_under(reads, outputs, r) for r in ends)
-    example = f"{reads.heading(first[0]['finding']).lower()}, {first[0]['rater'].partition(' [')[0]}: {spelled(first[0], digits=2, signed=True, nested=True)}"
+    finding, model = reads.heading(first[0]["finding"]).lower(), first[0]["rater"].partition(" [")[0]
+    example = f"{finding}, {model}: {spelled(first[0], digits=2, signed=True, nested=True)}"
     if low == high:
         return f"By {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example})."
     same = next((r for r in last if (r["finding"], r["rater"]) == (first[0]["finding"], first[0]["rater"])), last[0])
     patterns = {tuple(sorted({side(r) for r in rows} - {0})) for rows in (first, last)}
     start = "It depends on the reference standard: by" if len(patterns) > 1 else "By"
     return (
-        f"{start} {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example}); by {in_sentence(high)} it "
-        f"{_counted(last)} ({spelled(same, digits=2, signed=True, level=False, nested=True)})."
+        f"{start} {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example}); by "
+        f"{in_sentence(high)} it {_counted(last)} ({spelled(same, digits=2, signed=True, level=False, nested=True)})."
     )
 
 
@@ -160,7 +161,8 @@ def _more(reads: ReadRows) -> str:
     said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers."
     if own:
         verb = "was" if len(own) == 1 else "were"
-        said += f" {listed(own).capitalize()[:1]}{listed(own)[1:]} {verb} made from reads of these readers, which favours them"
+        names = f"{listed(own)[:1].upper()}{listed(own)[1:]}"
+        said += f" {names} {verb} made from reads of these readers, which favours them"
         said += f"; {listed(rest)} {'was' if len(rest) == 1 else 'were'} made without them." if rest else "."
     return said
 
@@ -222,14 +224,14 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         r for r in reads.models if any(r == o.partition(" [")[0] for f in reads.findings for o in reads.outputs(f))
     ]
     key = tuple(r if r in shown_models else "" for r in reads.models) if len(shown_models) > 1 else ()
-    models = f"{shown_models[0]} minus" if len(shown_models) == 1 else "Each model minus"
+    models = shown_models[0] if len(shown_models) == 1 else "each model"
     return panel_figure(
         plot,
         key,
         name="answer",
         caption="Line: 95% interval for readers and patients like these." + _made(reads),
         title="The models against the average reader, by reference standard",
-        note=f"Difference in sensitivity, {models[:1].lower()}{models[1:]} the readers, at the specificity of the readers.",
+        note=f"Difference in sensitivity, {models} minus the readers, at the specificity of the readers.",
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from overread.reporting.blocks import Cell, Figure, Table, heads, table
 from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.arm_question import own_references
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     FirstPage,
@@ -27,7 +30,7 @@ _RATES = ("sensitivity", "specificity")
 def performance_page(evidence: ReportData) -> FirstPage:
     """The page of the readers, for the finding with the most cases present."""
     reads = arms(evidence)[0]
-    reference, finding = _chosen(reads)
+    reference, finding = _chosen(reads, own_references(evidence))
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     rates = (
         "Sensitivity and specificity",
@@ -48,9 +51,9 @@ def performance_page(evidence: ReportData) -> FirstPage:
     )
 
 
-def _chosen(reads: ReadRows) -> tuple[str, str]:
+def _chosen(reads: ReadRows, own: Sequence[str]) -> tuple[str, str]:
     """The reference, a stated one before a derived one, and the finding with the most cases present under it."""
-    references = sorted(reads.references, key=lambda r: (r in _DERIVED, r in reads.made))
+    references = sorted(reads.references, key=lambda r: (r in _DERIVED, r not in own, r in reads.made))
     for reference in references:
         rows = {f: _pooled(reads, f, reference, "sensitivity") for f in reads.findings}
         there = [f for f, row in rows.items() if known(row)]

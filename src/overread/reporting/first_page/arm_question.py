@@ -73,7 +73,7 @@ def contrasts(evidence: ReportData) -> list[ArmContrast]:
     for reads in arms(evidence):
         frame = with_contrast(reads.frame.filter(pl.col("rater") == READERS), "arm")
         for finding in reads.findings:
-            for reference in _stated_first(reads):
+            for reference in _stated_first(reads, own_references(evidence)):
                 own = pick(frame, finding=finding, reference=reference)
                 for usual in dict.fromkeys(contrast_of(c, "arm") for c in own["contrast"].to_list()):
                     both = _rows(evidence, finding, reference)
@@ -86,9 +86,15 @@ def _rows(evidence: ReportData, finding: str, reference: str) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def _stated_first(reads: ReadRows) -> list[str]:
+def own_references(evidence: ReportData) -> tuple[str, ...]:
+    """The label sources that the evaluation names as its reference standard."""
+    given = evidence.config.get("reference") or ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _stated_first(reads: ReadRows, own: Sequence[str]) -> list[str]:
     derived = ("majority", "majority of the others", "dawid-skene")
-    return sorted(reads.references, key=lambda r: (r in derived, r in reads.made))
+    return sorted(reads.references, key=lambda r: (r in derived, r in reads.made, r not in own))
 
 
 def arms_page(evidence: ReportData) -> FirstPage:
@@ -96,7 +102,7 @@ def arms_page(evidence: ReportData) -> FirstPage:
     every = contrasts(evidence)
     usable = [c for c in every if bounded(c.difference(c.measure()))] or every
     graded = {"auc": 0, "sensitivity": 1, "specificity": 2}
-    place = {c: i for i, c in enumerate(_stated_first(arms(evidence)[0]))}
+    place = {c: i for i, c in enumerate(_stated_first(arms(evidence)[0], own_references(evidence)))}
     first = min(
         usable, key=lambda c: (place.get(c.reference, len(place)), graded[c.measure()], c.finding == "no_finding")
     )
@@ -167,9 +173,8 @@ def _more(first: ArmContrast, same: Sequence[ArmContrast], evidence: ReportData)
     readers = [(r, d) for r in first.readers() if known(d := _reader_difference(first, r))]
     if readers:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
-        said.append(
-            f"{above} of {plural(len(readers), 'reader')} had the higher {_MEASURES[first.measure()]} {_with(first.new)}."
-        )
+        name = _MEASURES[first.measure()]
+        said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {_with(first.new)}.")
     for metric in ("sensitivity", "specificity"):
         row = first.difference(metric)
         if metric != first.measure() and bounded(row):
@@ -194,9 +199,8 @@ def _figure(evidence: ReportData, contrast: ArmContrast) -> Figure | None:
     """Both arms of every reader, and the difference beside them."""
     metric = contrast.measure()
     own = [contrast.level(metric, a) for a in (contrast.usual, contrast.new)]
-    rows = (
-        [_figure_row("Average reader", own, contrast.difference(metric), strong=True)] if any(map(known, own)) else []
-    )
+    row = contrast.difference(metric)
+    rows = [_figure_row("Average reader", own, row, strong=True)] if any(map(known, [*own, row])) else []
     for reader in contrast.readers():
         levels = [contrast.level(metric, a, reader) for a in (contrast.usual, contrast.new)]
         if any(map(known, levels)):
@@ -220,7 +224,8 @@ def _figure(evidence: ReportData, contrast: ArmContrast) -> Figure | None:
         plot,
         (contrast.usual, contrast.new),
         name="answer",
-        caption="Line: 95% interval; that of the average reader is for readers and cases like these, that of one reader for cases like these.",
+        caption="Line: 95% interval; that of the average reader is for readers and cases like these, that of one "
+        "reader for cases like these.",
         title=f"Each reader{of}: {name} {_with(contrast.usual)} and {_with(contrast.new)}",
         note=f"Right: {contrast.new} minus {contrast.usual}.",
     )
@@ -236,26 +241,18 @@ def _table(evidence: ReportData, first: ArmContrast, same: Sequence[ArmContrast]
     """Each measure in both arms, with the difference; with several findings or arms a row for each."""
     pairs = list(dict.fromkeys((c.new, c.usual) for c in same))
     several = len({c.finding for c in same}) > 1
-    chosen = sorted(same, key=lambda c: (c.finding != first.finding, pairs.index((c.new, c.usual))))
+    rows = [(c, metric, row) for c in same for metric in _MEASURES if known(row := c.difference(metric))]
+    metrics = list(_MEASURES)
+    rows.sort(key=lambda r: (r[0].finding != first.finding, r[0].finding, metrics.index(r[1])))
     body = []
-    for c in chosen:
-        for metric in _MEASURES:
-            row = c.difference(metric)
-            if not known(row):
-                continue
-            title = " · ".join(
-                t
-                for t in (
-                    evidence.heading(c.finding) if several else "",
-                    f"{c.new} − {c.usual}" if len(pairs) > 1 else "",
-                    _MEASURES[metric],
-                )
-                if t
-            )
-            title = f"{title[:1].upper()}{title[1:]}"
-            cells = [number_cell(c.level(metric, a)) for a in (c.usual, c.new)]
-            kind = "strong" if c is first and metric == first.measure() else ""
-            body.append((Cell(title, kind=kind), *cells, number_cell(row, signed=True), Cell(p_value(row["p"]), "num")))
+    for c, metric, row in rows:
+        name = f"{_MEASURES[metric][:1].upper()}{_MEASURES[metric][1:]}"
+        title = f"{name}, {_heading(evidence, c.finding)}" if several else name
+        kind = "strong" if c is first and metric == first.measure() else ""
+        cells = [number_cell(c.level(metric, a)) for a in (c.usual, c.new)]
+        pair = f"{c.new} minus {c.usual}" if len(pairs) > 1 else ""
+        last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num", note=_holm(row))
+        body.append((Cell(title, kind=kind, note=pair), *cells, *last))
     one = len(pairs) == 1
     titles = (
         (first.usual, first.new, f"{first.new} minus {first.usual}") if one else ("Usual", "New", "New minus usual")
@@ -265,9 +262,21 @@ def _table(evidence: ReportData, first: ArmContrast, same: Sequence[ArmContrast]
         (heads("Measure", *titles, "P"),),
         tuple(body),
         note="With 95% interval.",
-        remark="P values are not adjusted for the number of measures." if len(body) > 1 else "",
+        remark=_adjusted([row for _, _, row in rows]),
     )
     return first_rows(made, "rows")
+
+
+def _holm(row: Row) -> str:
+    adjusted = number(row["p_adjusted"])
+    return f"Holm {p_value(adjusted)}" if adjusted == adjusted else ""
+
+
+def _adjusted(rows: Sequence[Row]) -> str:
+    """Whether the P values are adjusted for the number of tests."""
+    if any(map(_holm, rows)):
+        return "Holm: adjusted over findings and pairs of arms."
+    return "P values are not adjusted for the number of measures." if len(rows) > 1 else ""
 
 
 def _detail(evidence: ReportData, contrast: ArmContrast) -> tuple[Table, ...]:

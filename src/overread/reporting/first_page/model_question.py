@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 
 from overread.reporting.blocks import Cell, Figure, Table, heads, table
 from overread.reporting.estimate_cells import classes_cell, known, p_cells
-from overread.reporting.figures.drawing_style import DIFFERENCE, series_style
+from overread.reporting.figures.drawing_style import DIFFERENCE, SeriesStyle, series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mark, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import (
@@ -22,7 +23,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.model_means import ModelMeans, mean_rates, model_means
+from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates, model_means
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, in_order, population_title
 
@@ -79,12 +80,14 @@ def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     second = means.whole(ranked[1], population)
     row = means.difference(ranked[0], ranked[1], population)
     if len(ranked) == 2:
-        numbers = f"{fixed((first or {})['estimate'])} for {ranked[0]} and {fixed((second or {})['estimate'])} for {ranked[1]}"
+        values = [fixed((row or {})["estimate"]) for row in (first, second)]
+        numbers = f"{values[0]} for {ranked[0]} and {values[1]} for {ranked[1]}"
         told = f"a difference of {spelled(row, signed=True)}" if known(row) else "on cases that are not all the same"
         start = f"{ranked[0]} has the higher {name}" if side(row) else f"The {name} is"
         joint = ": " if side(row) else " "
         return f"{start}{joint}{numbers}, {told}{_undecided(row)}."
-    return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{_others(means, ranked, population)}."
+    others = _others(means, ranked, population)
+    return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
 
 
 def _undecided(row: Row | None) -> str:
@@ -176,7 +179,7 @@ def _figure(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
     return _by_finding(means, ranked, populations[0])
 
 
-def _styles(evidence: ReportData) -> tuple[object, ...]:
+def _styles(evidence: ReportData) -> tuple[SeriesStyle, ...]:
     return (*(series_style(k) for k in range(len(evidence.cast.raters))), DIFFERENCE)
 
 
@@ -301,7 +304,7 @@ def _many_models(means: ModelMeans, ranked: Sequence[str], populations: Sequence
         marks = tuple((mark_of(means.whole(r, p), series),) for p in shown)
         if one:
             row = means.difference(r, ranked[0], lead) if r != ranked[0] else None
-            marks += ((_difference_mark(evidence, row) if row else Mark(0, *[float("nan")] * 3, "highest"),),)
+            marks += ((_difference_mark(evidence, row) if row else Mark(0, nan, nan, nan, "highest"),),)
         rows.append(ForestRow(r, marks, strong=r == ranked[0]))
     panels = [
         Panel(Scale("" if not one else "0.5 is chance"), _panel_title(evidence, p, one=one), labels=False)

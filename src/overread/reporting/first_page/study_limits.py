@@ -6,6 +6,7 @@ Everything is found by codes and counts: of notes, of reasons of the account, of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
+from overread.reporting.first_page.question import ARMS, READERS_ALONE, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
 from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
@@ -20,13 +22,17 @@ from overread.tables.table_notes import IDENTIFIERS, sentences
 
 MOST_LIMITS = 6
 _LOST = ("not_in_images", "not_in_images_hint", "unscored_cases", "labelled_not_scored", "case_without_scored_label")
-_UNIDENTIFIED = "dawid_skene_not_identified"
+_UNIDENTIFIED = "dawid_skene_refused"
+_SHORT = 60  # characters of a warning that is given in full in the line below the answer
 _FEW = 50  # present cases: below, intervals are wide
 
 
 def limitations(evidence: ReportData) -> tuple[Limitation, ...]:
     """Every limitation, the worst first."""
     found = [each for rule in _RULES for each in rule(evidence)]
+    if leading(evidence) in (ARMS, READERS_ALONE):  # what limits the models limits no answer about the readers
+        about_models = {each.short for rule in _ABOUT_MODELS for each in rule(evidence)}
+        found = [replace(each, rank=each.rank + 10) if each.short in about_models else each for each in found]
     return tuple(sorted(found, key=lambda each: each.rank))
 
 
@@ -67,10 +73,11 @@ def _below_chance(evidence: ReportData) -> list[Limitation]:
         return []
     worst = min(low, key=lambda r: number(r["estimate"]))
     finding = evidence.heading(worst["finding"]).lower()
+    place = worst["population"].partition(":")[2]
     cases = f" ({plural(worst['n_cases'], 'case')})" if worst["n_cases"] else ""
     text = (
-        f"{plural(len(low), 'AUC')} at a hospital not used in training {'lies' if len(low) == 1 else 'lie'} below 0.5 with the "
-        f"whole interval; lowest: {worst['rater']}, {finding}, {worst['population'].partition(':')[2]}{cases}, "
+        f"{plural(len(low), 'AUC')} at a hospital not used in training {'lies' if len(low) == 1 else 'lie'} below "
+        f"0.5 with the whole interval; lowest: {worst['rater']}, {finding}, {place}{cases}, "
         f"{fixed(worst['estimate'])} ({fixed(worst['low'])} to {limit(worst['high'])})."
     )
     return [Limitation(2, "an AUC below 0.5 at another hospital", "Worse than chance.", text, "discrimination")]
@@ -84,7 +91,8 @@ def _reader_made(evidence: ReportData) -> list[Limitation]:
     if not own:
         return []
     n = len(found[0].references)
-    text = f"{listed(own)[:1].upper()}{listed(own)[1:]}; results under {'it' if len(own) == 1 else 'these'} favour the readers."
+    these = "it" if len(own) == 1 else "these"
+    text = f"{listed(own)[:1].upper()}{listed(own)[1:]}; results under {these} favour the readers."
     head = f"{count(len(own))} of {plural(n, 'reference standard')} made from reads of these readers."
     return [Limitation(3, f"{plural(len(own), 'reference standard')} made by these readers", head, text, "readers")]
 
@@ -102,7 +110,7 @@ def _dawid_skene(evidence: ReportData) -> list[Limitation]:
 
 
 def _external(evidence: ReportData) -> list[Limitation]:
-    if not evidence.cast.raters:
+    if not evidence.cast.raters or evidence.estimates.is_empty():
         return []
     n = len(evidence.cast.external)
     if n == 0:
@@ -120,12 +128,9 @@ def _external(evidence: ReportData) -> list[Limitation]:
                 "drop",
             )
         ]
-    known_to = "" if evidence.cast.trained else " That they were not used in training is declared, not verified."
-    return (
-        [Limitation(13, f"{n} external hospitals", f"{n} external hospitals.{known_to}", "", "drop")]
-        if known_to or n == 2
-        else []
-    )
+    text = "" if evidence.cast.trained else "That they were not used in training is declared, not verified."
+    few = [Limitation(13, f"{n} external hospitals", f"{n} external hospitals.", text, "drop")]
+    return few if text or n == 2 else []
 
 
 def _training_runs(evidence: ReportData) -> list[Limitation]:
@@ -149,7 +154,7 @@ def _not_prespecified(evidence: ReportData) -> list[Limitation]:
 
 def _selected(evidence: ReportData) -> list[Limitation]:
     n = len(evidence.cast.raters)
-    if n < 4 or evidence.cast.single:
+    if n < 4 or set(evidence.cast.single) & set(evidence.cast.raters):
         return []
     text = f"The highest AUC of {n} is too high on average, because the model was chosen on these cases."
     return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
@@ -184,11 +189,13 @@ def _half(evidence: ReportData) -> list[Limitation]:
     if not found:
         return []
     fitted, tested = int(str(found[0]["fitted"])), int(str(found[0]["tested"]))
+    half = 0.45 <= fitted / (fitted + tested) <= 0.55
     text = (
-        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other {count(tested)}; a locked "
-        "threshold would use all."
+        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other "
+        f"{count(tested)}; a locked threshold would use all."
     )
-    return [Limitation(9, "thresholds chosen on half of the patients", "Thresholds chosen on half.", text, "operating")]
+    share = "half of the patients" if half else "a part of the patients"
+    return [Limitation(9, f"thresholds chosen on {share}", f"Thresholds chosen on {share}.", text, "operating")]
 
 
 def _lost(evidence: ReportData) -> list[Limitation]:
@@ -222,19 +229,14 @@ def _not_evaluated(evidence: ReportData) -> list[Limitation]:
 def _sites(evidence: ReportData) -> list[Limitation]:
     """Hospitals left out of a mean, and hospitals without a mean."""
     rows = pick(overall(evidence, "standalone", "auc"), at="")
-    left = sorted(
-        {
-            str(s)
-            for name in ("sites_excluded", "sites_one_class")
-            for c in _noted(rows.to_dicts(), name)
-            for s in c["sites"]
-        }
-    )
+    excluded = [c for name in ("sites_excluded", "sites_one_class") for c in _noted(rows.to_dicts(), name)]
+    left = sorted({site for c in excluded if isinstance(sites := c["sites"], tuple) for site in sites})
     means = rows.filter(pl.col("finding") == MEAN, pl.col("population").str.starts_with("external:")).to_dicts()
     lone = sorted({r["population"].partition(":")[2] for r in means if not known(r)})
     made = []
     if left:
-        text = f"{listed(left[:4])}{f' and {len(left) - 4} more' if len(left) > 4 else ''}: too few patients with or without a finding."
+        more = f" and {len(left) - 4} more" if len(left) > 4 else ""
+        text = f"{listed(left[:4])}{more}: too few patients with or without a finding."
         made.append(
             Limitation(
                 9,
@@ -327,7 +329,7 @@ def _one_class(evidence: ReportData) -> list[Limitation]:
 
 def _own_patients(evidence: ReportData) -> list[Limitation]:
     """Every case was taken as its own patient, because no table says whose it is."""
-    if not _account(evidence, "cases_as_patients"):
+    if not _account(evidence, "case_is_own_patient"):
         return []
     n = evidence.joined["case_id"].n_unique()
     text = "No table says whose the cases are. If a patient has several, the intervals are too narrow."
@@ -365,10 +367,13 @@ def _uncomputed(evidence: ReportData) -> list[Limitation]:
 
 
 def _stated(evidence: ReportData) -> list[Limitation]:
-    return [
-        Limitation(7, "a warning of the protocol", str(w), link="governance")
-        for w in evidence.study.get("warnings") or ()
-    ]
+    return [Limitation(7, _short(str(w)), str(w), link="governance") for w in evidence.study.get("warnings") or ()]
+
+
+def _short(warning: str) -> str:
+    """A warning within a line, if it is short enough for one."""
+    text = warning.strip().rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}" if 0 < len(text) <= _SHORT else "a warning of the protocol"
 
 
 def _identifiers(evidence: ReportData) -> list[Limitation]:
@@ -378,6 +383,7 @@ def _identifiers(evidence: ReportData) -> list[Limitation]:
     return [Limitation(14, "identifiers changed", text, link="account") for text in told]
 
 
+_ABOUT_MODELS = (_external, _training_runs, _half, _few_present, _below_chance)
 _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _simulated,
     _ledger,

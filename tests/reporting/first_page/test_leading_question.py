@@ -1,0 +1,206 @@
+"""The first page: which question leads, and that its sentences and tables hold the numbers of the rows."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+import pytest
+
+from overread import codes
+from overread.reporting.blocks import Section
+from overread.reporting.first_page.contents import parts
+from overread.reporting.first_page.first_page_parts import MOST_ROWS
+from overread.reporting.first_page.question import ARMS, MODELS, POOLING, READER_STUDY, leading, leading_page
+from overread.reporting.report_data import read_evidence
+
+READS = {"analysis": "readers", "subgroup": "read", "policy": "uncertain=ignore;uncertain_call=absent"}
+NONE = dict.fromkeys(("low", "high"), math.nan)
+
+
+def row(metric, value, low, high, **more):
+    """A row of estimates of models; codes of the note from its text."""
+    keys = dict.fromkeys(("at", "contrast", "subgroup", "level", "reference", "policy"), "")
+    place = {"analysis": "standalone", "finding": "(mean)", "rater": "acme", "population": "internal", "arm": "model"}
+    numbers = {"estimate": value, "low": low, "high": high, "se": 0.01, "p": math.nan, "p_adjusted": math.nan}
+    counts = {"n_present": 40, "n_absent": 160, "n_cases": 200, "n_patients": 150, "confidence": 0.95}
+    note = more.pop("note", codes.NONE)
+    texts = {"method": codes.method("delong"), "method_code": "delong", "note": note, "note_codes": codes.encode(note)}
+    return {**keys, **place, "metric": metric, **numbers, **counts, **texts, **more}
+
+
+def over(n):
+    """The note of a mean over so many findings."""
+    return codes.note("mean_over_findings", n=n, findings=("edema", "mass", "nodule")[:n])
+
+
+def models(first, second):
+    """Two models with mean AUCs, a finding each, and their difference as the second minus the first."""
+    rows = [row("auc", v, v - 0.01, v + 0.01, rater=r, note=over(3)) for r, v in (("acme", first), ("beta", second))]
+    rows += [row("auc", first, first - 0.02, first + 0.02, finding=f, rater="acme") for f in ("edema", "mass")]
+    low, high = second - first - 0.004, second - first + 0.004
+    return [
+        *rows,
+        row("auc_difference", second - first, low, high, analysis="comparison", rater="beta", contrast="rater:acme"),
+    ]
+
+
+def page_of(evidence_folder, rows, **more):
+    """The evidence and its first page."""
+    evidence = read_evidence(evidence_folder(rows, **more), {})
+    return evidence, leading_page(evidence)
+
+
+def test_of_two_models_the_higher_leads_with_the_difference_turned_round(evidence_folder):
+    evidence, page = page_of(evidence_folder, models(0.82, 0.81))
+    assert leading(evidence) == MODELS
+    assert page.answer == (
+        "acme has the higher mean AUC: 0.820 for acme and 0.810 for beta, a difference of +0.010 (95% interval +0.006 "
+        "to +0.014)."
+    )
+    assert [r[0].text for r in page.table.rows] == ["acme", "beta"]
+    assert page.table.rows[0][1].text == "0.820 (0.810–0.830)"
+
+
+def test_an_interval_with_0_is_no_verdict_and_its_small_limit_keeps_a_digit(evidence_folder):
+    _, page = page_of(evidence_folder, models(0.8236, 0.82))
+    assert "a difference of +0.004 (95% interval −0.0004 to +0.008); which is higher is not shown." in page.answer
+    assert "equal" not in page.answer
+    assert page.verdict == ""
+
+
+def test_the_table_has_at_most_eight_rows_and_says_so(evidence_folder):
+    rows = [row("auc", 0.9 - 0.01 * k, 0.8, 0.95, rater=f"m{k}") for k in range(10)]
+    _, page = page_of(evidence_folder, rows)
+    assert len(page.table.rows) == MOST_ROWS
+    assert page.table.remark.startswith("8 of 10 models")
+    assert page.answer.startswith("Of 10 models, m0 has the highest mean AUC, 0.900 (95% interval 0.800 to 0.950)")
+    assert len([x for x in page.figure.numbers["row"].unique() if x.startswith("m")]) == 10
+
+
+def test_a_mean_over_fewer_findings_says_so_in_its_cell(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, note=over(3)), row("auc", 0.7, 0.6, 0.8, rater="beta", note=over(2))]
+    _, page = page_of(evidence_folder, rows)
+    assert [r[1].note for r in page.table.rows] == ["", "over 2 of 3 findings"]
+
+
+def test_hospitals_outside_the_internal_test_lead_the_answer(evidence_folder):
+    rows = [row("auc", 0.85, 0.8, 0.9), row("auc", 0.7, 0.65, 0.75, population="external:elm")]
+    rows.append(row("auc", 0.8, 0.75, 0.84, population="external:oak"))
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "At 2 hospitals outside the internal test, the mean AUC of acme runs from 0.700 (95% interval 0.650 to 0.750) "
+        "at elm to 0.800 (0.750 to 0.840) at oak, against 0.850 (0.800 to 0.900) in the internal test."
+    )
+    assert "site" not in page.answer
+
+
+def pooled(verdict_hash):
+    """Pooled against two single-hospital models at one hospital, with a verdict."""
+    rows = [
+        row("auc", v, v - 0.02, v + 0.02, rater=r)
+        for r, v in (("pooled", 0.8), ("north-only", 0.75), ("lake-only", 0.74))
+    ]
+    more = {"analysis": "H1", "rater": "pooled", "population": "external:elm"}
+    rows.append(row("auc_difference", 0.04, 0.01, 0.07, contrast="rater:north-only", **more))
+    rows.append(row("auc_difference", -0.02, -0.05, 0.01, contrast="rater:lake-only", **more))
+    verdict = {"hypothesis": "H1", "claim": "Pooling helps.", "rule": "Above 0.", "verdict": "cannot tell"}
+    verdicts = pl.DataFrame(
+        {**{k: [v] for k, v in verdict.items()}, "reason": ["One site."], "protocol_hash": [verdict_hash]}
+    )
+    return rows, verdicts
+
+
+@pytest.mark.parametrize(("protocol_hash", "pill"), [("ab12", "cannot tell"), ("", "")])
+def test_only_a_rule_of_a_protocol_has_a_verdict_on_the_first_page(evidence_folder, protocol_hash, pill):
+    rows, verdicts = pooled(protocol_hash)
+    evidence = read_evidence(evidence_folder(rows, verdicts=verdicts), {})
+    page = leading_page(evidence)
+    assert leading(evidence) == POOLING
+    assert page.verdict == pill
+    assert page.answer == (
+        "pooled has the higher mean AUC in 1 of 2 comparisons at hospitals not used in training, with the whole "
+        "interval above 0 in 1 and below 0 in none: from −0.020 (95% interval −0.050 to +0.010) against lake-only at "
+        "elm to +0.040 (+0.010 to +0.070) against north-only at elm."
+    )
+
+
+def against_readers():
+    """A model against the pooled readers under the panel's label, which these readers made, and their majority."""
+    model = {**READS, "level": "unaided", "finding": "mass", "rater": "acme"}
+    people = {**READS, "level": "unaided", "finding": "mass", "rater": "(readers)", "arm": "unaided"}
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass")]
+    for reference, value in (("panel", -0.2), ("majority", 0.1)):
+        at = {"reference": reference}
+        more = {"at": "specificity=readers", "contrast": "rater:(readers)"}
+        rows.append(row("sensitivity_difference", value, value - 0.05, value + 0.05, **model, **more, **at))
+        rows.append(row("sensitivity_at_specificity", 0.6, 0.5, 0.7, at="specificity=readers", **model, **at))
+        rows += [row(m, 0.8, 0.7, 0.9, **people, **at) for m in ("sensitivity", "specificity")]
+        rows.append(row("sensitivity", 0.8, 0.7, 0.9, **{**people, "rater": "r1"}, **at))
+    return rows
+
+
+def test_models_and_readers_lead_with_the_difference_by_reference(evidence_folder):
+    evidence, page = page_of(evidence_folder, against_readers())
+    assert leading(evidence) == READER_STUDY
+    assert page.answer == (
+        "It depends on the reference standard: by the label panel the sensitivity of the models is lower (mass, acme: "
+        "−0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, +0.05 to "
+        "+0.15)."
+    )
+    assert len([r for r in page.table.rows if r[0].kind != "group"]) <= MOST_ROWS
+    part = parts([Section(n, n, ("x",)) for n in ("discrimination", "readers")], READER_STUDY)
+    assert [p.sections[0].name for p in part if p.sections] == ["readers", "discrimination"]
+
+
+def in_two_arms():
+    """The rows of readers in two arms, with AUCs and their difference."""
+    rows = []
+    for arm, value in (("unaided", 0.897), ("aided:score", 0.941)):
+        own = {**READS, "level": arm, "arm": arm, "finding": "mass", "reference": "panel"}
+        rows.append(
+            row("auc", value, value - 0.05, value + 0.05, rater="(readers)", at="test=obuchowski-rockette", **own)
+        )
+        rows += [row("auc", value + k / 100, 0.8, 0.99, rater=f"r{k}", **own) for k in (1, 2)]
+    own = {**READS, "level": "aided:score", "arm": "aided:score", "finding": "mass", "reference": "panel"}
+    test = {"at": "test=obuchowski-rockette", "contrast": "arm:unaided", "rater": "(readers)", "p": 0.052}
+    return [*rows, row("auc_difference", 0.044, -0.0004, 0.088, **own, **{**test})]
+
+
+def test_readers_in_two_arms_lead_before_the_models(evidence_folder):
+    rows = in_two_arms()
+    evidence, page = page_of(evidence_folder, [row("auc", 0.8, 0.7, 0.9, finding="mass"), *rows])
+    assert leading(evidence) == ARMS
+    assert page.answer == (
+        "The mean AUC of the readers was 0.941 with the help of the model (score) and 0.897 without the help of the "
+        "model, a difference of +0.044 (95% interval −0.0004 to +0.088); a difference is not shown."
+    )
+    first = page.table.rows[0]
+    assert [c.text for c in first[1:]] == [
+        "0.897 (0.847–0.947)", "0.941 (0.891–0.991)", "+0.044 (−0.0004 to +0.088)", "0.052",
+    ]  # fmt: skip
+    reader = page.figure.numbers.filter(pl.col("row") == "r1")
+    assert reader["estimate"].to_list()[-1] == pytest.approx(0.044)
+    assert math.isnan(reader["low"].to_list()[-1])  # no row has this interval
+
+
+def test_a_hypothesis_that_is_asked_first_leads_before_the_arms(evidence_folder):
+    rows, verdicts = pooled("ab12")
+    folder = evidence_folder([*rows, *in_two_arms()], verdicts=verdicts)
+    assert leading(read_evidence(folder, {})) == ARMS
+    evidence = read_evidence(folder, {})
+    object.__setattr__(evidence, "run", {"config": {"hypotheses": ["H1"]}})
+    assert leading(evidence) == POOLING
+
+
+def test_reads_without_a_model_tell_how_the_readers_do(evidence_folder):
+    own = {**READS, "level": "unaided", "arm": "unaided", "finding": "mass", "reference": "panel"}
+    rows = [
+        row(m, v, v - 0.1, v + 0.1, rater="(readers)", **own) for m, v in (("sensitivity", 0.7), ("specificity", 0.8))
+    ]
+    rows += [row("sensitivity", 0.7, 0.6, 0.8, rater=r, **own) for r in ("r1", "r2")]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "The pooled sensitivity of 2 readers for mass is 0.700 (95% interval 0.600 to 0.800), and their specificity "
+        "0.800 (0.700 to 0.900)."
+    )

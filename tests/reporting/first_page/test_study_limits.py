@@ -1,0 +1,104 @@
+"""What limits the answer: each kind is found by its codes and counts, the worst comes first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from overread import codes
+from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.report_data import read_evidence
+from tests.reporting.first_page.test_leading_question import against_readers, row
+
+
+def line(name, count, unit="labels", **parameters):
+    """A line of the account."""
+    reason = codes.note(name, **parameters)
+    return {"stage": "join", "unit": unit, "reason": reason, "reason_code": codes.encode(reason), "count": count}
+
+
+def limits_of(evidence_folder, rows, study=None, **more):
+    """The limitations, their sentences by their short names."""
+    found = limitations(read_evidence(evidence_folder(rows, **more), study or {}))
+    assert [x.rank for x in found] == sorted(x.rank for x in found)
+    return {x.short: f"{x.head} {x.text}" for x in found}
+
+
+AUC = ("auc", 0.8, 0.7, 0.9)
+
+
+def test_what_every_evaluation_without_a_protocol_lacks(evidence_folder):
+    found = limits_of(evidence_folder, [row(*AUC)])
+    assert list(found)[:3] == ["no other hospital known to be unseen", "no protocol", "reference labels not described"]
+    assert "no protocol" not in limits_of(evidence_folder, [row(*AUC)], {"protocol_hash": "ab12"})
+
+
+def test_an_auc_below_chance_at_another_hospital_comes_first_with_its_cases(evidence_folder):
+    rows = [row(*AUC), row("auc", 0.167, 0.05, 0.4, finding="mass", population="external:elm", n_cases=18)]
+    found = limits_of(evidence_folder, rows)
+    assert next(iter(found)) == "an AUC below 0.5 at another hospital"
+    assert "acme, mass, elm (18 cases), 0.167 (0.050 to 0.400)" in found["an AUC below 0.5 at another hospital"]
+    rows[1]["high"] = 0.5
+    assert "an AUC below 0.5 at another hospital" not in limits_of(evidence_folder, rows)
+
+
+def test_thresholds_chosen_on_half_are_counted_in_patients(evidence_folder):
+    note = codes.note("fitted_on_half", fitted=50, tested=51)
+    found = limits_of(
+        evidence_folder, [row(*AUC), row("sensitivity", 0.5, 0.4, 0.6, at="operating_point=spec90", note=note)]
+    )
+    assert "chosen on 50 of 101 patients" in found["thresholds chosen on half of the patients"]
+
+
+def test_cases_that_were_lost_or_not_scored_are_counted(evidence_folder):
+    lines = [line("labelled_not_scored", 7, "cases", rater="acme", share="7%", of=100)]
+    found = limits_of(evidence_folder, [row(*AUC)], account=lines)
+    assert "7 cases (labelled, but not scored by acme (7% of 100))" in found["cases left out"]
+
+
+def test_hospitals_that_are_in_no_mean_are_named(evidence_folder):
+    note = codes.note("sites_excluded", sites=("elm", "oak"))
+    rows = [row(*AUC, note=note), row("auc", math.nan, math.nan, math.nan, population="external:ash")]
+    found = limits_of(evidence_folder, rows)
+    assert "elm and oak" in found["2 hospitals not evaluable for some findings"]
+    assert "ash" in found["1 hospital not evaluable"]
+
+
+def test_numbers_that_could_not_be_computed_are_counted(evidence_folder):
+    found = limits_of(evidence_folder, [row(*AUC), row("auc", math.nan, math.nan, math.nan, finding="mass")])
+    assert found["numbers not computed"].startswith("1 of 2 numbers could not be computed.")
+
+
+def test_references_made_by_the_readers_and_few_readers_are_named(evidence_folder):
+    found = limits_of(evidence_folder, against_readers())
+    assert "majority of the readers" in found["1 reference standard made by these readers"]
+    assert "1 reader" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "short"),
+    [
+        ("uncertain_excluded", {}, "uncertain labels"),
+        ("case_is_own_patient", {}, "every case taken as its own patient"),
+        ("findings_without_label", {"findings": ("mass",)}, "findings not evaluated"),
+    ],
+)
+def test_lines_of_the_account_are_limitations(evidence_folder, name, more, short):
+    assert short in limits_of(evidence_folder, [row(*AUC)], account=[line(name, 3, **more)])
+
+
+def test_the_best_of_many_models_is_said_to_be_chosen(evidence_folder):
+    rows = [row("auc", 0.8 - k / 100, 0.7, 0.9, rater=f"m{k}") for k in range(5)]
+    assert "best of 5 models" in limits_of(evidence_folder, rows)
+    assert "best of 2 models" not in limits_of(evidence_folder, rows[:2])
+
+
+def test_a_reference_standard_that_was_asked_for_and_is_not_identified_is_a_limitation(evidence_folder):
+    evidence = read_evidence(
+        evidence_folder([row(*AUC)], account=[line("dawid_skene_refused", 1, "findings", finding="mass")]), {}
+    )
+    asked = replace(evidence, run={"config": {"references": ["own", "dawid-skene"]}})
+    assert "Dawid-Skene not identified" in [x.short for x in limitations(asked)]
+    assert "Dawid-Skene not identified" not in [x.short for x in limitations(evidence)]
