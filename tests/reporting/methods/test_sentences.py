@@ -72,7 +72,7 @@ UNTOLD = {
     "reading grades, reading time, monitoring: other reports": (
         "signed_rank", "zeros_dropped", "zeros_ranked", "hodges_lehmann", "signed_rank_interval", "sign_test",
         "mean_difference_per_reader", "net_share_per_reader", "all_reads", "cases_in_both_arms",
-        "ratio_of_geometric_means", "mixed_model", "median_of_sittings", "mean_of_readers", "betting",
+        "ratio_of_geometric_means", "mixed_model", "betting",
     ),
     "plans of sample size": (
         "planned_width", "planned_half_width", "planned_null", "planned_power", "planned_confidence",

@@ -81,7 +81,8 @@ def _alone(evidence: ReportData, found: list[ReadRows]) -> Section:
     if not blocks:
         absent = "all results are in the comparison of arms" if shown else "no reads were evaluated"
         return Section("readers", "Readers", absent=absent)
-    return Section("readers", "Readers", tuple(blocks), answer=answer(found, shown))
+    other = "Agreement among the readers; their performance is in the comparison of arms." if shown else ""
+    return Section("readers", "Readers", tuple(blocks), answer=answer(found, shown) or other)
 
 
 def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
