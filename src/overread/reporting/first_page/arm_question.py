@@ -25,7 +25,7 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
 )
 from overread.reporting.number_format import fixed, number, p_value, plural
-from overread.reporting.report_data import ReportData, Row, at_values, contrast_of, pick, value_at, with_contrast
+from overread.reporting.report_data import ReportData, Row, at_values, contrast_of, pick, with_contrast
 from overread.reporting.sections.reader_results.reader_titles import CUTOFF, READERS, ReadRows, arms, in_sentence
 
 _MEASURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}

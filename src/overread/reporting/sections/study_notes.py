@@ -44,7 +44,26 @@ def not_computed(evidence: ReportData) -> Section:
         if part.height:
             made = _notes_table(evidence, part, f"{title}.")
             blocks.append(appendix(f"{title} ({plural(part.height, 'estimate')})", (made,)))
+    blocks += _reference_notes(frame)
     return Section("not-computed", "What could not be computed", tuple(blocks))
+
+
+def _reference_notes(frame: pl.DataFrame) -> list[Folded]:
+    """The notes that all rows of a reference standard have, each once with the references and its number of rows."""
+    found: dict[str, tuple[list[codes.Code], dict[str, int]]] = {}
+    for reference, text, rows in frame.group_by("reference", "note_codes", maintain_order=True).len().rows():
+        for code in codes.decode(text):
+            if code.name in _OF_REFERENCE:
+                same, counts = found.setdefault(code.name, ([], {}))
+                same.append(code)
+                counts[reference] = counts.get(reference, 0) + rows
+    body = [
+        (Cell(codes.pattern("notes", same)), Cell(count(sum(counts.values())), "num"), Cell(", ".join(counts)))
+        for same, counts in found.values()
+    ]
+    title = "Notes on the reference standards"
+    made = table(f"{title}.", (heads("Note", "Estimates", "Reference standard"),), body, compact=True)
+    return [appendix(title, (made,))] if body else []
 
 
 # Numbers for which no interval is made, so that the lack of one needs no reason, and what they are.

@@ -87,7 +87,7 @@ def test_the_answer_is_by_the_stated_reference(calls):
 def test_each_reader_is_in_the_forest_with_most_reads_first(calls):
     figure = next(b for b in readers(calls).blocks if isinstance(b, Figure))
     rows = figure.numbers.filter(figure.numbers["panel"].str.starts_with("Sensitivity"))
-    assert rows["row"].to_list() == ["Readers together", "R1", "R2", "R10"]
+    assert rows["row"].to_list() == ["Pooled readers", "R1", "R2", "R10"]
 
 
 def test_notes_on_the_reference_stand_once_for_each_finding(calls):

@@ -23,7 +23,7 @@ from overread.reporting.estimate_cells import classes_cell, codes_of, known
 from overread.reporting.number_format import count, fixed, interval, listed, number
 from overread.reporting.report_data import ReportData, Row, plain_words, value_at
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, performance_forest
-from overread.reporting.sections.reader_results.reader_tables import others_blocks, reader_table
+from overread.reporting.sections.reader_results.reader_tables import others_blocks, reader_table, together_title
 from overread.reporting.sections.reader_results.reader_titles import (
     CUTOFF,
     DAWID_SKENE,
@@ -214,10 +214,8 @@ def _weights(found: Sequence[ReadRows]) -> list[str]:
         if r["rater"] == READERS and r["metric"] == "sensitivity" and not r["at"]
     ]
     if any(reads_of(row) for row in pooled):
-        return [
-            "“Readers together” pools the reads: each read has the same weight; a reader with more reads counts more."
-        ]
-    return ["“Readers together” pools the reads, weighted by the sampling weights of their cases."] if pooled else []
+        return ["“Pooled readers”: each read has the same weight; a reader with more reads counts more."]
+    return ["“Pooled readers”: reads are weighted by the sampling weights of their cases."] if pooled else []
 
 
 def measures_of(reads: ReadRows, finding: str) -> list[str]:
@@ -283,5 +281,5 @@ def _forest(reads: ReadRows, finding: str, reference: str) -> Figure | None:
     )
     caption = f"{caption}{in_sentence(reference)}."
     name = f"readers-{reads.arm}-{finding}-{reference}"
-    first = ("Readers together", all_of_them)
+    first = (together_title(all_of_them), all_of_them)
     return performance_forest(people, first, [_TITLES[m] for m in shown], name=name, caption=caption)

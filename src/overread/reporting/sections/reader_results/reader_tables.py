@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -209,13 +210,18 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
                 if reader != READERS
                 else [Cell("")] * len(extra)
             )
-            name = Cell("Readers together", "strong") if reader == READERS else Cell(reader)
+            name = Cell(together_title(got), "strong") if reader == READERS else Cell(reader)
             counted = classes_cell(next(row for row in got if row))
             body.append((name, counted, *(reads_cell(row) if row else Cell("") for row in got), *more))
     titles = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
     head = heads("Reader", "Present / absent", *(titles[m] for m, _ in shown), *(t for t, *_ in extra))
     caption = f"{reads.heading(finding)}: each reader; reference standard: {in_sentence(reference)}."
     return table(caption, (head,), body, compact=True) if len(body) > 0 else None
+
+
+def together_title(rows: Sequence[Row | None]) -> str:
+    """What the numbers of all readers are: of their pooled reads, or their mean."""
+    return "Mean of the readers" if any(row and value_at(row["at"], "test") for row in rows) else "Pooled readers"
 
 
 def _mean(rows: dict[Any, Any], metric: str, reader: str) -> Row | None:
