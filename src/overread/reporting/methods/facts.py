@@ -17,7 +17,7 @@ from overread.codes.texts import Code
 from overread.errors import InputError
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.recipe.pixel_recipe import Recipe
-from overread.reporting.methods.reader_facts import computed, method_codes, reader_facts
+from overread.reporting.methods.reader_facts import computed, facts_of_reads, method_codes
 from overread.reporting.number_format import listed
 from overread.reporting.report_data import MEAN, ReportData, value_at
 
@@ -41,7 +41,7 @@ def study_facts(data: ReportData) -> Facts:
     for part in (_cohort, _sites, _models, _training, _labels, _evaluation, _decision, _subgroups):
         for name, parameters in part(data):
             found.setdefault(name, []).append(parameters)
-    for name, parameters in reader_facts(data):
+    for name, parameters in facts_of_reads(data):
         found.setdefault(name, []).append(parameters)
     return found
 

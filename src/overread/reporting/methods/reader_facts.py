@@ -31,7 +31,7 @@ def note_codes(rows: pl.DataFrame) -> set[Code]:
     return {code for text in rows["note_codes"].drop_nulls().unique() for code in codes.decode(text)}
 
 
-def reader_facts(data: ReportData) -> Iterator[tuple[str, Parameters]]:
+def facts_of_reads(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     """The facts about reads, each with its parameters.
 
     Parameters
