@@ -1,7 +1,7 @@
 """The estimates of small studies stay the same to the last bit, whatever is rearranged in the code.
 
-tests/reference/equality holds them as they were before the packages were renamed and results became codes. machine.json
-beside them names the processor and the libraries. Where these are the same, every bit must be; elsewhere (other vector
+tests/reference/equality holds them; validation/equality_reference.py writes them anew, and prints what differs, after a change
+that is meant to change an estimate. machine.json beside them names the processor and the libraries. Where these are the same, every bit must be; elsewhere (other vector
 instructions add in another order) numbers agree to 1e-9 of their size.
 """
 
