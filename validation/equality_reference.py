@@ -2,8 +2,8 @@
 
     python validation/equality_reference.py
 
-It prints what is lost, new and different in each study, so that the change can be reviewed, and then replaces the files in
-tests/reference/equality. Run it on one thread count and processor; the test compares other machines with a tolerance.
+It prints what is lost, new and different in each study, so that the change can be reviewed, and then replaces the files
+in tests/reference/equality. The test compares other machines with a tolerance.
 """
 
 from __future__ import annotations
