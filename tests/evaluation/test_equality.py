@@ -1,8 +1,9 @@
 """The estimates of small studies stay the same to the last bit, whatever is rearranged in the code.
 
-tests/reference/equality holds them as they were before the packages were renamed and results became codes. machine.json
-beside them names the processor and the libraries. Where these are the same, every bit must be; elsewhere (other vector
-instructions add in another order) numbers agree to 1e-9 of their size.
+tests/reference/equality holds them. After a change that is meant to change an estimate,
+validation/equality_reference.py prints what differs and writes them anew. machine.json beside them names the processor
+and the libraries. Where these are the same, every bit must be; elsewhere (other vector instructions add in another
+order) numbers agree to 1e-9 of their size.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def real(shared):
         + [layouts.labels(readers / f"{n}_labels.csv.gz", source="adjudicated").frame for n in ("test", "validation")]
     )
     stated = tomllib.loads((Path(__file__).parents[2] / "protocols/nih-readers.toml").read_text(encoding="utf-8"))
-    config = parse_section(EvaluationConfig, stated["evaluation"] | {"replicates": 200, "subgroups": [], "hypotheses": ["H2"]}, "evaluation")
+    quick = {"replicates": 200, "subgroups": [], "hypotheses": ["H2"]}
+    config = parse_section(EvaluationConfig, stated["evaluation"] | quick, "evaluation")
     images = layouts.images(predictions / "truth.csv.gz").frame
     scores = pl.concat([layouts.predictions(predictions / f"{n}.csv.gz").frame for n in MODELS])
     reads = read_layouts.reads(readers / "individual_readers.csv.gz").frame

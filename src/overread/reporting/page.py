@@ -48,7 +48,7 @@ from overread.reporting.sections.model_results import (
     seed_section,
     subgroup_section,
 )
-from overread.reporting.sections.reader_results import reader_section, reference_section
+from overread.reporting.sections.reader_results import arm_section, reader_section, reference_section
 from overread.reporting.sections.section_answers import with_answers
 
 
@@ -135,6 +135,7 @@ def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[lis
         discrimination_section.discrimination(evidence),
         operating_section.operating(evidence),
         seed_section.seeds(evidence),
+        arm_section.comparison_of_arms(evidence),
         reader_section.readers(evidence),
         calibration_section.calibration(evidence),
         decision_section.decision(evidence),
@@ -184,7 +185,7 @@ def render(evidence: ReportData, sections: Sequence[Section], first: FirstPage, 
         most=MOST_LIMITS,
         titles={s.name: s.title for s in sections if not s.absent},
         parts=parts(sections, question.leading(evidence)),
-        left_out=study_notes.left_out(list(sections)),
+        left_out=study_notes.left_out(evidence, list(sections)),
         references=references,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from overread import findings, ledger, runs, tables
+from overread import codes, findings, ledger, runs, tables
 from overread.codes import Metric
 from overread.errors import InputError
 from overread.images.recipe.pixel_recipe import Recipe
@@ -38,6 +38,12 @@ class Cast:
     ]  # the populations of every rater: to a single-site model other sites are external
     roles: Mapping[str, Any]
     trained: bool  # whether a model.json is known: then "internal" means the sites it was trained on
+    readers: tuple[str, ...] = ()  # whose reads were evaluated
+
+    @property
+    def reads_alone(self) -> bool:
+        """Whether reads were evaluated and no model: no word on the page is then about one."""
+        return bool(self.readers) and not self.raters
 
     @property
     def lead(self) -> str:
@@ -102,6 +108,12 @@ class ReportData:
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration of the evaluation."""
         return self.run.get("config") or {}
+
+    @property
+    def cases_are_patients(self) -> bool:
+        """Whether no images table told whose a case is, so that each was taken as a patient of its own."""
+        texts = self.account["reason_code"].drop_nulls().unique()
+        return any(code.name == "case_is_own_patient" for text in texts for code in codes.decode(text))
 
     def heading(self, finding: str) -> str:
         """How a finding, or the mean over findings, is headed."""
@@ -234,6 +246,7 @@ def _cast(
     vocabulary: findings.Vocabulary,
 ) -> Cast:
     roles = dict(config.get("roles") or study.get("roles") or {})
+    reads = estimates.filter(pl.col("analysis").is_in(["readers", "agreement"]))
     estimates = estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     standalone = estimates.filter(pl.col("analysis") == "standalone")
     raters = (standalone if standalone.height else estimates)["rater"].unique(maintain_order=True).to_list()
@@ -243,7 +256,7 @@ def _cast(
     lead = [roles.get("pooled"), *(roles.get("single") or {}), roles.get("matched")]
     known = [r for r in raters if r not in members and r]
     ordered = [r for r in lead if r in known] + _by_auc(standalone, [r for r in known if r not in lead])
-    named = set(estimates["finding"].unique().to_list()) - {"", MEAN}
+    named = set((estimates if ordered else reads)["finding"].unique().to_list()) - {"", MEAN}
     own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
     lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()
     return Cast(
@@ -254,7 +267,23 @@ def _cast(
         own={r: p for r, p in own.items() if p},
         roles=roles,
         trained=any(models.values()),
+        readers=_readers(reads),
     )
+
+
+def _readers(reads: pl.DataFrame) -> tuple[str, ...]:
+    """The readers of the rows from reads, in the order of their names: "Reader 2" before "Reader 10"."""
+    people = reads.filter(pl.col("arm") != "model")["rater"].unique().to_list()
+    return tuple(sorted({p for p in people if p and not p.startswith("(")}, key=natural))
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts names with their numbers as numbers.
+
+    >>> sorted(["Reader 10", "Reader 2"], key=natural)
+    ['Reader 2', 'Reader 10']
+    """
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _by_auc(standalone: pl.DataFrame, raters: Sequence[str]) -> list[str]:

@@ -78,6 +78,12 @@ def sub(**more):
     return {"analysis": "subgroups", "subgroup": "sex", **more}
 
 
+def arms(**more):
+    """A row of all readers together that compares the new arm with the usual one."""
+    row = {"analysis": "readers", "metric": "auc_difference", "rater": "(readers)", "arm": "new"}
+    return row | {"contrast": "arm:usual"} | more
+
+
 NO_EXTERNAL = replace(CAST, populations=("internal",))
 SPLIT = {"cohort": True, "images": images("train", "test")}
 SEVERAL = [{"subgroup": "site", "level": s} for s in ("north", "south")]
@@ -176,6 +182,17 @@ CASES = [
     ("model_tests_adjusted",
      {"estimates": rows({"analysis": "readers", "contrast": "rater:(readers)", "p_adjusted": 0.1})},
      {"estimates": rows({"analysis": "readers", "contrast": "arm:unaided", "p_adjusted": 0.1})}),
+    ("rating_cutoff", {"estimates": rows(arms(at="rating_cutoff=3"))}, {"estimates": rows(arms())}),
+    ("average_curve", {"curves": curve("roc", rater="(readers)")}, {"curves": curve("roc", rater="acme")}),
+    ("reads_alone", {"estimates": rows(arms())}, {"estimates": rows(arms(), {"analysis": "readers"})}),
+    ("reads_and_model", {"estimates": rows(arms(), {"analysis": "readers"})}, {"estimates": rows(arms())}),
+    ("reference_of_reads",
+     {"estimates": rows(arms(reference="surgery")), "cast": replace(CAST, raters=(), readers=("r1",))},
+     {"estimates": rows(arms(reference="surgery"))}),
+    ("cases_as_patients", {"account": account(codes.note("case_is_own_patient"))}, {}),
+    ("patients_known", {}, {"account": account(codes.note("case_is_own_patient"))}),
+    ("wilson_alone", {"estimates": rows({"method_code": "wilson"})},
+     {"estimates": rows({"method_code": "wilson"}, {"method_code": "wilson_effective(n=81.3)"})}),
     ("reader_uncertain", {"account": account(codes.note("uncertain_calls_excluded", finding="edema"))}, {}),
     ("heatmaps", {"heatmaps": True}, {}),
     ("several_cases", {"joined": cases("a", "a", "b")}, {"joined": cases("a", "b")}),

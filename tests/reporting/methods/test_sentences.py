@@ -25,7 +25,10 @@ FACTS = {
     "graded_agreement": {}, "intra_reader": {}, "policies_uncertain": {},
     "mean_of_sites": {}, "pairs_of_sites": {},
     "roc_band": {}, "finite_population": {}, "sampled_within_strata": {}, "recalibrated_here": {},
-    "arms_compared": {}, "arms_by_others": {}, "arms_adjusted": {}, "model_tests_adjusted": {}, "internal_recorded": {},
+    "arms_compared": {}, "arms_by_others": {}, "arms_adjusted": {}, "model_tests_adjusted": {},
+    "rating_cutoff": {"cutoff": "3"}, "average_curve": {}, "reads_alone": {}, "reads_and_model": {},
+    "cases_as_patients": {}, "patients_known": {}, "wilson_alone": {}, "internal_recorded": {},
+    "reference_of_reads": {"references": ("the label surgery",)},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
     "split_given": {"splits": "training and test"},
     "duplicates_correlation": {"correlation": "0.90", "least": 64},
@@ -147,6 +150,7 @@ FURTHER = [
     row(metric="sensitivity", method=codes.method("wilson"), note=codes.note("decision_given")),
     row("comparison", "sensitivity_difference", codes.method("tango")),
     row("comparison", "specificity_difference", sampled("ratio_estimator", "clustered_by_patient", "scale_wald")),
+    row("readers", "sensitivity_difference", sampled("single_reader", "scale_wald")),
 ]
 ROWS = [*evaluated_rows(), *FURTHER]
 
@@ -164,13 +168,14 @@ def test_a_sentence_is_printed_with_its_cause_and_not_without(name):
     for fact in sentence.facts:
         assert name not in names_of(cause, {n: p for n, p in FACTS.items() if n != fact})
     if sentence.when:
-        removed = [row()] if name == "not_estimable" else [missing(r) for r in cause]
+        absent = all(c.has == "missing" for c in sentence.when)
+        removed = [row()] if absent else [missing(r) for r in cause]
         assert name not in names_of(removed)
 
 
 @pytest.mark.parametrize("name", [s.name for s in all_sentences() if any(c.has != "estimate" for c in s.when)])
 def test_a_sentence_on_intervals_or_tests_is_not_printed_for_a_bare_estimate(name):
-    if name == "not_estimable":
+    if all(c.has == "missing" for c in SENTENCES[name].when):
         bare = [row(low=NAN, high=NAN, p=NAN, p_adjusted=NAN)]
     else:
         bare = [{**r, "low": NAN, "high": NAN, "p": NAN, "p_adjusted": NAN} for r in ROWS]

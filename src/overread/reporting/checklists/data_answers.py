@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from overread.reporting.checklists import reader_answers
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.figures.flow import step_title
 from overread.reporting.methods.facts import study_facts
@@ -134,7 +135,9 @@ def devices_software(evidence: ReportData) -> Found | None:
 
 
 def reference_standard(evidence: ReportData) -> Found | None:
-    """The sources of the labels of the main analysis."""
+    """The sources of the labels of the main analysis; without a model what the readers were judged by."""
+    if evidence.cast.reads_alone:
+        return reader_answers.reference_standard(evidence)
     rows = evidence.estimates.filter(pl.col("analysis") == "standalone")
     names = [r for r in rows["reference"].unique().sort().to_list() if r]
     return Found("methods", f"Labels of: {listed(names)}.") if names else None
@@ -170,6 +173,8 @@ def other_findings(evidence: ReportData) -> Found | None:
 
 def counts(evidence: ReportData) -> Found | None:
     """Numbers present and absent behind the AUC of every finding."""
+    if evidence.cast.reads_alone:
+        return reader_answers.counts(evidence)
     rows = [r for r in _lead_auc(evidence) if r["n_present"] is not None]
     if not rows:
         return None

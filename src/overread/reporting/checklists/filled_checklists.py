@@ -11,10 +11,11 @@ from overread.errors import InputError, did_you_mean
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, appendix, group, heads, table
 from overread.reporting.checklists.answer_rules import RULES
 from overread.reporting.checklists.guideline_items import Found, Guideline, Item, guidelines, topics
+from overread.reporting.checklists.reader_answers import ABOUT_MODEL, NO_MODEL, without_model
 from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import ReportData
 
-YES, PART, NO = "answered", "in part", "not answered"
+YES, PART, NO, NONE = "answered", "in part", "not answered", "not applicable"
 STATED = "stated by the authors"
 _TITLE = "Reporting checklists"
 _LEAD = (
@@ -32,7 +33,7 @@ class Filled:
 
     guideline: Guideline
     item: Item
-    answered: str  # "answered", "in part", "not answered"
+    answered: str  # "answered", "in part", "not answered", "not applicable"
     where: str = ""  # the name of a section of the page, or "stated by the authors"
     text: str = ""
     left: str = ""
@@ -51,7 +52,12 @@ def filled(evidence: ReportData, sections: Mapping[str, str]) -> tuple[Filled, .
     """
     statements = _statements(evidence)
     answers = {topic: _answer(evidence, topic, statements, sections) for topic in topics()}
-    return tuple(_filled(g, i, answers[i.topic]) for g in guidelines() for i in g.items)
+    spared = ABOUT_MODEL - statements.keys() if without_model(evidence) else frozenset()
+    return tuple(
+        Filled(g, i, NONE, text=f"{NO_MODEL}.") if i.topic in spared else _filled(g, i, answers[i.topic])
+        for g in guidelines()
+        for i in g.items
+    )
 
 
 def check_statements(given: Mapping[str, str], where: str) -> None:
@@ -117,10 +123,12 @@ def section(rows: tuple[Filled, ...], sections: Mapping[str, str]) -> Section:
 
 
 def _counts(parts: list[tuple[Guideline, list[Filled]]]) -> Block:
-    head = heads("Guideline", "Items", "Answered", "In part", "Not answered", "Scope")
+    spared = any(r.answered == NONE for _, own in parts for r in own)
+    kinds = (YES, PART, NO, *((NONE,) if spared else ()))
+    head = heads("Guideline", "Items", *(word.capitalize() for word in kinds), "Scope")
     body = []
     for guideline, own in parts:
-        counts = [sum(r.answered == word for r in own) for word in (YES, PART, NO)]
+        counts = [sum(r.answered == word for r in own) for word in kinds]
         numbers = (Cell(str(n), kind="num") for n in (len(own), *counts))
         body.append((Cell(f"{guideline.name} {guideline.year}"), *numbers, Cell(guideline.scope, kind="small")))
     return table("Items of the reporting guidelines, sub-items counted one by one.", (head,), body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from overread import codes
+from overread.reporting.checklists import reader_answers
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.number_format import count, interval, listed
 from overread.reporting.report_data import (
@@ -59,7 +60,9 @@ def uncertainty(evidence: ReportData) -> Found | None:
 
 
 def performance(evidence: ReportData) -> Found | None:
-    """The headline AUC with its interval, wherever the leading model was tested."""
+    """The headline AUC with its interval, wherever the leading model was tested; without a model that of readers."""
+    if evidence.cast.reads_alone:
+        return reader_answers.performance(evidence)
     said = _headline(evidence)
     if not said:
         return None
@@ -158,17 +161,27 @@ def robustness(evidence: ReportData) -> Found | None:
 _SECTIONS = {"policies": "policies", "H2": "h2", "seeds": "seeds"}
 
 
+_AGREEMENT = {
+    "cohen_kappa": "Cohen's kappa",
+    "fleiss_kappa": "Fleiss' kappa",
+    "gwet_ac1": "Gwet's AC1",
+    "krippendorff_alpha": "Krippendorff's alpha",
+}
+
+
 def agreement(evidence: ReportData) -> Found | None:
     """Agreement among those who read the cases."""
     rows = pick(evidence.estimates, analysis="agreement").filter(pl.col("estimate").is_not_nan())
     if rows.is_empty():
         return None
     named = rows["metric"].unique(maintain_order=True).to_list()
-    return Found("readers", f"{listed([m.replace('_', ' ') for m in named])}, with intervals.")
+    return Found("readers", f"{listed([_AGREEMENT.get(m, m.replace('_', ' ')) for m in named])}.")
 
 
 def cross_table(evidence: ReportData) -> Found | None:
     """Numbers with and without the finding, and sensitivity and specificity at the thresholds."""
+    if evidence.cast.reads_alone:
+        return reader_answers.counts(evidence)
     rows = with_key(overall(evidence, "standalone", "sensitivity"), "operating_point").filter(
         pl.col("n_present").is_not_null()
     )

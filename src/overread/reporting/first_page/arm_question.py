@@ -27,8 +27,8 @@ from overread.reporting.first_page.first_page_parts import (
     undecided,
 )
 from overread.reporting.number_format import fixed, number, p_value, plural
-from overread.reporting.report_data import ReportData, Row, contrast_of, pick, value_at, with_contrast
-from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, arms, in_sentence
+from overread.reporting.report_data import ReportData, Row, at_values, contrast_of, pick, with_contrast
+from overread.reporting.sections.reader_results.reader_titles import CUTOFF, READERS, ReadRows, arms, in_sentence
 
 _MEASURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 
@@ -52,9 +52,10 @@ class ArmContrast:
     def level(self, metric: str, arm: str, rater: str = READERS) -> Row | None:
         """The number of an arm; where several methods made it, the one of the difference first."""
         found = [r for r in pick(self.rows, metric=metric, rater=rater, arm=arm, contrast="").to_dicts() if known(r)]
-        tested = [r for r in found if value_at(r["at"], "test")]
-        own = [r for r in found if not r["at"]]
-        return next(iter(tested if rater == READERS and metric == "auc" else own), next(iter(own), None))
+        less = self.difference(metric) or {"at": ""}
+        tested = [r for r in found if rater == READERS and less["at"] and r["at"] == less["at"]]
+        own = [r for r in found if not set(at_values(r["at"])) - {CUTOFF}]
+        return next(iter(tested or own), None)
 
     def readers(self) -> list[str]:
         """The readers of both arms."""

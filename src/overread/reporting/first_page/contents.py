@@ -9,7 +9,7 @@ from overread.reporting.blocks import Section
 
 _HOW_WELL = ("seeds", "discrimination", "operating", "calibration", "decision", "comparison")
 _HOSPITALS = ("h1", "drop", "matrix", "site-alone")
-_READERS = ("readers", "h2")
+_READERS = ("arms", "readers", "h2")
 _FOR_WHOM = ("subgroups", "heatmaps")
 _HOW_MADE = (
     "governance",

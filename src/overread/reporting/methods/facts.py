@@ -17,12 +17,12 @@ from overread.codes.texts import Code
 from overread.errors import InputError
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.recipe.pixel_recipe import Recipe
+from overread.reporting.methods.reader_facts import computed, facts_of_reads, method_codes
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import MEAN, ReportData, pick, value_at
+from overread.reporting.report_data import MEAN, ReportData, value_at
 
 _NO_PARAMETERS: Sequence[Parameters] = ({},)
 _RECODED = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
-_CONSENSUS = {"majority": "majority", "majority of the others": "majority_others", "dawid-skene": "dawid_skene"}
 
 
 def study_facts(data: ReportData) -> Facts:
@@ -38,15 +38,12 @@ def study_facts(data: ReportData) -> Facts:
     mapping of str to sequence of mappings
     """
     found: dict[str, list[Parameters]] = {}
-    for part in (_cohort, _sites, _models, _training, _labels, _evaluation, _decision, _subgroups, _readers):
+    for part in (_cohort, _sites, _models, _training, _labels, _evaluation, _decision, _subgroups):
         for name, parameters in part(data):
             found.setdefault(name, []).append(parameters)
+    for name, parameters in facts_of_reads(data):
+        found.setdefault(name, []).append(parameters)
     return found
-
-
-def computed(data: ReportData) -> pl.DataFrame:
-    """The estimates that are finite."""
-    return data.estimates.filter(pl.col("estimate").is_finite())
 
 
 def _cohort(data: ReportData) -> Iterator[tuple[str, Parameters]]:
@@ -61,6 +58,7 @@ def _cohort(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "preprocessing", {"recipe": _recipe(recipe)}
     if data.heatmaps:
         yield "heatmaps", {}
+    yield ("cases_as_patients" if data.cases_are_patients else "patients_known"), {}
     if (several := _several_cases(data)) is not None:
         yield ("several_cases" if several else "one_case_per_patient"), {}
 
@@ -241,6 +239,7 @@ def _effective_size(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         own = {code.name for code in codes.decode(text)}
         found |= own if own & _EFFECTIVE else set()
     if not found & _EFFECTIVE:
+        yield "wilson_alone", {}
         return
     clustered = "clustered_by_patient" in found and _several_cases(data) is not False
     causes = [
@@ -266,16 +265,6 @@ def _decision(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "decision_thresholds", {"thresholds": listed(thresholds)}
 
 
-def method_codes(rows: pl.DataFrame) -> set[Code]:
-    """All codes of the methods of these rows."""
-    return {code for text in rows["method_code"].drop_nulls().unique() for code in codes.decode(text)}
-
-
-def note_codes(rows: pl.DataFrame) -> set[Code]:
-    """All codes of the notes of these rows."""
-    return {code for text in rows["note_codes"].drop_nulls().unique() for code in codes.decode(text)}
-
-
 _NO_GROUPS = ("", "all", "UNKNOWN")  # levels that are no group, or whose patients may be of any group
 
 
@@ -288,48 +277,6 @@ def _subgroups(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     columns = tuple(s.replace("_", " ") for s, n in levels.rows() if n > 1)
     if columns:
         yield "subgroups", {"columns": columns}
-
-
-def _readers(data: ReportData) -> Iterator[tuple[str, Parameters]]:
-    """Readers, arms and the reference standards made from reads."""
-    rows = computed(data).filter(pl.col("analysis").is_in(["readers", "H2"]))
-    for reference, name in _CONSENSUS.items():
-        if (rows["reference"] == reference).any():
-            yield name, {}
-    if any(c.name == "dawid_skene_not_converged" for c in note_codes(rows)):
-        yield "dawid_skene_failed", {}
-    if any(c.name == "dawid_skene_refused" for c in note_codes(pick(data.estimates, analysis="readers"))):
-        yield "dawid_skene_refused", {}
-    reads = rows.filter(pl.col("analysis") == "readers")
-    single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", "(readers)"]))
-    if single.height:
-        most = single["n_cases"].max()
-        yield "readers_design", {"readers": single["rater"].n_unique(), "cases": int(str(most or 0))}
-    agreeing = computed(data).filter(pl.col("analysis") == "agreement")["at"].unique().to_list()
-    if any(value_at(at, "weights") for at in agreeing):
-        yield "graded_agreement", {}
-    if any(value_at(at, "readings") for at in agreeing):
-        yield "intra_reader", {}
-    if reads["contrast"].str.len_chars().gt(0).any() and any(c[:4] == "arm:" for c in reads["contrast"].unique()):
-        yield "arms_compared", {}
-    if reads.filter(
-        pl.col("contrast").str.starts_with("arm:") & (pl.col("reference") == "majority of the others")
-    ).height:
-        yield "arms_by_others", {}
-    adjusted = reads.filter(pl.col("p_adjusted").is_finite())["contrast"]
-    for name, column in (("arms_adjusted", "arm:"), ("model_tests_adjusted", "rater:")):
-        if adjusted.str.starts_with(column).any():
-            yield name, {}
-    states = {code["state"] for code in _account_codes(data, "uncertain_calls_recoded")}
-    for state in sorted(map(str, states)):
-        yield "reader_uncertain", {"treated": f"taken as {state}"}
-    if any(True for _ in _account_codes(data, "uncertain_calls_excluded")):
-        yield "reader_uncertain", {"treated": "excluded"}
-
-
-def _account_codes(data: ReportData, name: str) -> Iterator[Code]:
-    for text in data.account["reason_code"].drop_nulls().unique():
-        yield from (code for code in codes.decode(text) if code.name == name)
 
 
 def _quoted(name: str) -> str:

@@ -11,7 +11,8 @@ from overread.codes.sentences import Printed, printed
 from overread.reporting.blocks import Cell, Folded, Paragraph, Section, Table, heads, table
 from overread.reporting.export.markdown import inline
 from overread.reporting.methods.bibliography import Cited, number_citations
-from overread.reporting.methods.facts import computed, study_facts
+from overread.reporting.methods.facts import study_facts
+from overread.reporting.methods.reader_facts import computed
 from overread.reporting.number_format import count
 from overread.reporting.report_data import ReportData, column_words
 

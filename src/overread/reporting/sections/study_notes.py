@@ -10,9 +10,11 @@ from typing import Any
 import polars as pl
 
 from overread import codes
+from overread.codes import Metric
 from overread.reporting.blocks import Cell, Facts, Folded, Paragraph, Points, Section, Table, appendix, heads, table
-from overread.reporting.number_format import MISSING, count, plural, seconds
+from overread.reporting.number_format import MISSING, count, listed, plural, seconds
 from overread.reporting.report_data import ReportData, column_words, population_title
+from overread.reporting.sections.reader_results.reader_titles import REFERENCE_NOTES
 
 _SHOWN = 6  # rows of a table of reasons that are not folded
 
@@ -20,23 +22,19 @@ _SHOWN = 6  # rows of a table of reasons that are not folded
 def not_computed(evidence: ReportData) -> Section:
     """All notes of estimates, grouped and counted: first those of missing estimates, then the others."""
     frame = evidence.estimates.with_columns(pl.col("note").fill_null(""), pl.col("note_codes").fill_null(""))
-    missing = frame.filter(pl.col("estimate").is_nan())
-    half = frame.filter(
-        pl.col("metric") != "threshold",  # a threshold has no CI; its note is its origin
-        pl.col("estimate").is_not_nan(),
-        pl.col("low").is_nan() | pl.col("high").is_nan(),
-        pl.col("note") != "",
-    )
-    rest = frame.filter(
-        pl.col("estimate").is_not_nan(),
-        (pl.col("low").is_not_nan() & pl.col("high").is_not_nan()) | (pl.col("metric") == "threshold"),
-        pl.col("note") != "",
-    )
+    missing, finite = frame.filter(pl.col("estimate").is_nan()), frame.filter(pl.col("estimate").is_not_nan())
+    kinds = [metric for metrics in _KINDS.values() for metric in metrics]
+    without = finite["metric"].is_in([Metric.THRESHOLD, *kinds])  # the note of a threshold is its origin
+    lacking = finite["low"].is_nan() | finite["high"].is_nan()
+    half = finite.filter(lacking & ~without)
+    rest = finite.filter(~(lacking & ~without), pl.col("note") != "")
     reasons = "; the reasons follow" if missing.height or half.height else ""
+    plain = _by_nature(finite.filter(lacking, pl.col("metric").is_in(kinds)))
     blocks: list[Any] = [
         Paragraph(
             f"{plural(frame.height, 'estimate')} in all; {count(missing.height)} could not be computed "
-            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {_others(rest.height)}"
+            f"and {count(half.height)} {'has' if half.height == 1 else 'have'} no CI{reasons}. {plain}"
+            f"{_others(rest.height)}"
         )
     ]
     if missing.height:
@@ -46,7 +44,47 @@ def not_computed(evidence: ReportData) -> Section:
         if part.height:
             made = _notes_table(evidence, part, f"{title}.")
             blocks.append(appendix(f"{title} ({plural(part.height, 'estimate')})", (made,)))
+    blocks += _reference_notes(frame)
     return Section("not-computed", "What could not be computed", tuple(blocks))
+
+
+def _reference_notes(frame: pl.DataFrame) -> list[Folded]:
+    """The notes that all rows of a reference standard have, each once with the references and its number of rows."""
+    found: dict[str, tuple[list[codes.Code], dict[str, int]]] = {}
+    for reference, text, rows in frame.group_by("reference", "note_codes", maintain_order=True).len().rows():
+        for code in codes.decode(text):
+            if code.name in _OF_REFERENCE:
+                same, counts = found.setdefault(code.name, ([], {}))
+                same.append(code)
+                counts[reference] = counts.get(reference, 0) + rows
+    body = [
+        (Cell(codes.pattern("notes", same)), Cell(count(sum(counts.values())), "num"), Cell(", ".join(counts)))
+        for same, counts in found.values()
+    ]
+    title = "Notes on the reference standards"
+    made = table(f"{title}.", (heads("Note", "Estimates", "Reference standard"),), body, compact=True)
+    return [appendix(title, (made,))] if body else []
+
+
+# Numbers for which no interval is made, so that the lack of one needs no reason, and what they are.
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "rates estimated by the Dawid–Skene model": (Metric.ESTIMATED_SENSITIVITY, Metric.ESTIMATED_SPECIFICITY),
+    "parts of an analysis of variance": (
+        *(Metric.MS_ARM, Metric.MS_READER, Metric.MS_ARM_READER, Metric.VAR_READER, Metric.VAR_ARM_READER),
+        *(Metric.VAR_ERROR, Metric.COV1, Metric.COV2, Metric.COV3),
+        *(Metric.F_STATISTIC, Metric.DF_NUMERATOR, Metric.DF_DENOMINATOR),
+    ),
+    "reading time and trust in one arm": (Metric.MEDIAN_SECONDS, Metric.MEAN_TRUST),
+}
+
+
+def _by_nature(rows: pl.DataFrame) -> str:
+    """How many numbers are of a kind that has no interval, and of which kinds."""
+    found = set(rows["metric"])
+    kinds = [kind for kind, metrics in _KINDS.items() if found.intersection(metrics)]
+    if not kinds:
+        return ""
+    return f"{count(rows.height)} {'is' if rows.height == 1 else 'are'} of a kind without a CI ({listed(kinds)}). "
 
 
 def _first(made: Table, what: str) -> list[Table | Folded]:
@@ -64,12 +102,15 @@ def _others(n: int) -> str:
 
 
 def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, *, first: bool = False) -> Table:
-    """The notes of these rows, grouped by their codes; with `first` by the first code, which is the reason."""
+    """The notes of these rows, grouped by their codes; with `first` by the first code, which is the reason.
+
+    Notes on the reference standard, which are equal for all its rows, are left out where a row has others.
+    """
     columns = ("analysis", "metric", "finding", "rater", "population")
     groups: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for text in frame["note_codes"].fill_null("").unique(maintain_order=True):
-        found = codes.decode(text)[: 1 if first else None]
+        found = _own_codes(text, first=first)
         names[text] = " ".join(code.name for code in found)
         groups.setdefault(names[text], []).append(text)
     frame = frame.with_columns(pl.Series("_group", [names[text] for text in frame["note_codes"].fill_null("")]))
@@ -84,13 +125,25 @@ def _notes_table(evidence: ReportData, frame: pl.DataFrame, caption: str, *, fir
         )
         for r in grouped.sort("len", descending=True, maintain_order=True).to_dicts()
     ]
-    head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", "Model", "Population")
+    who = "Model or reader" if evidence.cast.readers and evidence.cast.raters else "Model"
+    who = "Reader" if evidence.cast.reads_alone else who
+    head = heads("Reason", "Estimates", "Analysis", "Metric", "Finding", who, "Population")
     return table(caption, (head,), rows, compact=True)
+
+
+def _own_codes(text: str, *, first: bool) -> tuple[codes.Code, ...]:
+    """The codes of a row without those of its reference standard; with `first` only the first."""
+    found = codes.decode(text)
+    own = tuple(code for code in found if code.name not in _OF_REFERENCE) or found
+    return own[:1] if first else own
+
+
+_OF_REFERENCE = (*REFERENCE_NOTES, "reference_from_readers", "reader_not_in_reference")
 
 
 def _shown(encoded: Sequence[str], *, first: bool) -> str:
     """The notes of a group; parameters that differ between its rows are shown as "…"."""
-    decoded = [codes.decode(text)[: 1 if first else None] for text in encoded]
+    decoded = [_own_codes(text, first=first) for text in encoded]
     texts = (codes.pattern("notes", same) for same in zip(*decoded, strict=True))
     return "; ".join(text for text in texts)
 
@@ -99,7 +152,7 @@ def _word(evidence: ReportData, column: str, value: str) -> str:
     if column == "finding":
         return evidence.heading(value)
     if column == "population":
-        return population_title(evidence, value)
+        return "All cases" if value == "all" else population_title(evidence, value)
     return value if column == "rater" else column_words(value)
 
 
@@ -211,7 +264,31 @@ def _protocol(protocol: Any, depth: int = 0) -> str:
     return "\n".join(lines)
 
 
-def left_out(sections: list[Section]) -> str:
-    """The sections that are not shown, each with its reason, in one line."""
-    words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in sections if s.absent]
+# Sections about models, which are not asked for where only reads were evaluated.
+_OF_MODELS = frozenset(
+    (
+        "discrimination",
+        "operating",
+        "calibration",
+        "decision",
+        "comparison",
+        "h1",
+        "h2",
+        "policies",
+        "drop",
+        "site-alone",
+        "matrix",
+        "subgroups",
+        "heatmaps",
+        "training",
+    )
+)
+
+
+def left_out(evidence: ReportData, sections: list[Section]) -> str:
+    """The sections that are not shown, each with its reason, in one line; without a model those on models together."""
+    spared = _OF_MODELS if evidence.cast.reads_alone else frozenset()
+    told = [s for s in sections if s.absent and s.name not in spared]
+    words = [f"{s.title[:1].lower()}{s.title[1:]} ({s.absent})" for s in told]
+    words += ["sections on models (no model was evaluated)"] if spared else []
     return f"Not asked or without data: {'; '.join(words)}." if words else ""

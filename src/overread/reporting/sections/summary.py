@@ -19,6 +19,8 @@ from overread.reporting.report_data import (
     pick,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
+from overread.reporting.sections.reader_results.reader_titles import arms as reads_arms
+from overread.reporting.sections.reader_results.reader_titles import in_sentence, most_reads
 
 NOT_STATED = "not reported"
 _NOT_EVALUATED = ("findings_only_uncertain", "findings_without_label")
@@ -53,6 +55,8 @@ def _material(evidence: ReportData) -> str:
     images = evidence.images
     names = [evidence.heading(f).lower() if f != "covid_19" else "COVID-19" for f in evidence.cast.findings]
     what = f"{plural(len(names), 'finding')} ({listed(names)})"
+    if evidence.cast.reads_alone:
+        return _reads(evidence, what)
     if evidence.cohort and images.height:
         sites = images["site"].n_unique()
         return (
@@ -65,6 +69,21 @@ def _material(evidence: ReportData) -> str:
     return (
         f"Up to {count(most)} test cases{patients} per estimate; {what}." if most is not None else f"Studied: {what}."
     )
+
+
+def _reads(evidence: ReportData, what: str) -> str:
+    """What was read, where no model was evaluated: arms, readers, cases, patients, reference standards."""
+    found = reads_arms(evidence)
+    rows = evidence.estimates.filter(pl.col("analysis").is_in(["readers", "agreement"]))
+    arms = f" in {plural(len(found), 'arm')} ({listed([r.arm for r in found])})" if len(found) > 1 else ""
+    several = evidence.joined.select("patient_id", "case_id").unique()
+    people = f" Cases are of {plural(several['patient_id'].n_unique(), 'patient')}." if several.height else ""
+    people = (
+        " Whose cases they are is not known: each was taken as a patient." if evidence.cases_are_patients else people
+    )
+    stated = [in_sentence(r) for r in (found[0].references if found else ())]
+    by = f" Reference standard: {listed(stated)}." if stated else " No reference standard was supplied or derived."
+    return f"{most_reads(rows)}{arms}; {what}.{people}{by}"
 
 
 def _weighted(evidence: ReportData) -> str:

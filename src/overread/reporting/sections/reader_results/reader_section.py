@@ -21,14 +21,16 @@ from overread.reporting.blocks import (
     heads,
     table,
 )
-from overread.reporting.estimate_cells import classes_cell, code_of, known, p_cells
+from overread.reporting.estimate_cells import classes_cell, code_of, known
 from overread.reporting.figures import reader_roc
 from overread.reporting.figures.drawing_style import COLOURS, others_series
 from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
-from overread.reporting.report_data import ReportData, Row, contrast_of, pick, with_contrast
+from overread.reporting.report_data import ReportData, Row, pick
+from overread.reporting.sections.reader_results.arm_pairs import pairs
+from overread.reporting.sections.reader_results.reader_performance import answer, performance_blocks
 from overread.reporting.sections.reader_results.reader_tables import agreement_blocks, others_blocks
 from overread.reporting.sections.reader_results.reader_titles import (
     FEW_READS,
@@ -53,9 +55,11 @@ _RARE = 50  # present cases: below, intervals are wide
 
 
 def readers(evidence: ReportData) -> Section:
-    """Per arm and finding: the figure and the model against the pooled readers, by reference standard."""
-    title = "Model and radiologists" if evidence.cast.raters else "Readers"
+    """Readers alone, or per arm and finding the figure and the model against the pooled readers."""
     found = arms(evidence)
+    if not evidence.cast.raters:
+        return _alone(evidence, found)
+    title = "Model and radiologists"
     blocks: list[Block] = []
     for reads in found:
         own = [*_words(evidence, reads), *_overview(reads)]
@@ -64,31 +68,21 @@ def readers(evidence: ReportData) -> Section:
             blocks += [*([Paragraph(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []), *own]
         elif own:
             blocks.append(appendix(f"Reads: {reads.arm}", own))
-    blocks += _arms_table(found)
     blocks += agreement_blocks(evidence, found)
     if not blocks:
         return Section("readers", title, absent="no reads were evaluated")
     return Section("readers", title, tuple(blocks))
 
 
-def _arms_table(found: list[ReadRows]) -> list[Block]:
-    """The pooled readers of one arm minus those of another, where arms were compared."""
-    names = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
-    body = []
-    for reads in found:
-        rows = reads.frame.filter(pl.col("rater") == READERS)
-        for row in with_contrast(rows, "arm").to_dicts():
-            metric = row["metric"].removesuffix("_difference")
-            words = (
-                reads.heading(row["finding"]),
-                reference_title(row["reference"]),
-                f"{reads.arm} − {contrast_of(row['contrast'], 'arm')}",
-                names.get(metric, metric),
-            )
-            body.append((*map(Cell, words), reads_cell(row, signed=True), p_cells(row)[0]))
-    head = heads("Finding", "Reference standard", "Arms", "Measure", "Difference", "P")
-    caption = "Aided and unaided reading: pooled readers of one arm minus those of the other."
-    return [Paragraph("Aided and unaided reading", kind="heading"), table(caption, (head,), body)] if body else []
+def _alone(evidence: ReportData, found: list[ReadRows]) -> Section:
+    """The readers without a model."""
+    shown = frozenset((p.finding, p.reference) for p in pairs(evidence) if p.measures)
+    blocks = [*performance_blocks(evidence, found, shown), *agreement_blocks(evidence, found)]
+    if not blocks:
+        absent = "all results are in the comparison of arms" if shown else "no reads were evaluated"
+        return Section("readers", "Readers", absent=absent)
+    other = "Agreement among the readers; their performance is in the comparison of arms." if shown else ""
+    return Section("readers", "Readers", tuple(blocks), answer=answer(found, shown) or other)
 
 
 def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -12,6 +13,7 @@ from overread.reporting.estimate_cells import classes_cell, code_of, p_cells
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
     ReportData,
+    Row,
     at_values,
     by,
     pick,
@@ -24,6 +26,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
     READERS,
     ReadRows,
+    in_sentence,
     output_title,
     point_title,
     reads_cell,
@@ -59,9 +62,15 @@ _REPEATED = (
 _WITH = (("percent_agreement", "Percent agreement"), ("cohen_kappa", "Cohen κ"), ("gwet_ac1", "Gwet AC1"))
 
 
-def others_blocks(reads: ReadRows, finding: str) -> list[Block]:
-    """The folded tables of a finding: readers below the curve, pairwise F1, uncertain calls, each reader."""
+def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list[Block]:
+    """The folded tables of a finding: readers below the curve, pairwise F1, uncertain calls, each reader.
+
+    `alone`: there is no model, and each reader is shown elsewhere.
+    """
     title = reads.heading(finding)
+    if alone:
+        tables = _uncertain_alone(reads, finding)
+        return [appendix(f"{title}: handling of uncertain calls", tuple(tables))] if tables else []
     made = (
         (f"{title}: AUCs of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
@@ -181,34 +190,70 @@ def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
 
 
 def _every(reads: ReadRows, finding: str) -> list[Table]:
-    made = []
+    return [made for r in reads.references if (made := reader_table(reads, finding, r)) is not None]
+
+
+def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
+    """Each reader and the readers together under one reference standard; only columns with a number."""
+    rows = by(pick(reads.frame, finding=finding, reference=reference), "metric", "at", "rater")
+    cutoff = reads.cutoff(finding)
+    own = [(m, cutoff if m != "auc" else "") for m in ("sensitivity", "specificity", "auc")]
+    people = (*reads.readers(finding), READERS)
+    shown = [(m, at) for m, at in own if any((m, at, r) in rows for r in people if r != READERS)]
+    extra = _extra(reads, finding, reference, rows)
+    body = []
+    for reader in people:
+        got = [rows.get((m, at, reader)) or _mean(rows, m, reader) for m, at in shown]
+        if any(got):
+            more = (
+                [reads_cell(rows.get((m, at.format(reader), who or reader))) for _, m, at, who in extra]
+                if reader != READERS
+                else [Cell("")] * len(extra)
+            )
+            name = Cell(together_title(got), "strong") if reader == READERS else Cell(reader)
+            counted = classes_cell(next(row for row in got if row))
+            body.append((name, counted, *(reads_cell(row) if row else Cell("") for row in got), *more))
+    titles = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
+    head = heads("Reader", "Present / absent", *(titles[m] for m, _ in shown), *(t for t, *_ in extra))
+    caption = f"{reads.heading(finding)}: each reader; reference standard: {in_sentence(reference)}."
+    return table(caption, (head,), body, compact=True) if len(body) > 0 else None
+
+
+def together_title(rows: Sequence[Row | None]) -> str:
+    """What the numbers of all readers are: of their pooled reads, or their mean."""
+    return "Mean of the readers" if any(row and value_at(row["at"], "test") for row in rows) else "Pooled readers"
+
+
+def _mean(rows: dict[Any, Any], metric: str, reader: str) -> Row | None:
+    """The mean of the readers, where their reads were not pooled."""
+    if reader != READERS:
+        return None
+    return next((r for (m, at, who), r in rows.items() if (m, who) == (metric, READERS) and value_at(at, "test")), None)
+
+
+def _uncertain_alone(reads: ReadRows, finding: str) -> list[Table]:
+    """The readers together under each handling of uncertain calls."""
+    frame = pick(reads.every, finding=finding, rater=READERS, at="")
+    policies = [p for p in _POLICIES if p in set(frame["call"])]
+    if len(policies) < 2:
+        return []
+    rows = by(frame, "call", "reference", "metric")
+    body: list[tuple[Cell, ...]] = []
     for reference in reads.references:
-        rows = by(pick(reads.frame, finding=finding, reference=reference), "metric", "at", "rater")
-        extra = _extra(reads, finding, reference, rows)
-        body = []
-        for reader in (*reads.readers(finding), READERS):
-            up, across = rows.get(("sensitivity", "", reader)), rows.get(("specificity", "", reader))
-            if up or across:
-                more = (
-                    [reads_cell(rows.get((m, at.format(reader), who or reader))) for _, m, at, who in extra]
-                    if reader != READERS
-                    else [Cell("")] * len(extra)
-                )
-                name = "Pooled readers" if reader == READERS else reader
-                body.append(
-                    (
-                        Cell(name, "strong" if reader == READERS else ""),
-                        classes_cell(up),
-                        reads_cell(up),
-                        reads_cell(across),
-                        *more,
-                    )
-                )
-        if body:
-            head = heads("Reader", "Present / absent", "Sensitivity", "Specificity", *(t for t, *_ in extra))
-            caption = f"{reads.heading(finding)}: each reader; reference standard: {reference_title(reference)}."
-            made.append(table(caption, (head,), body, compact=True))
-    return made
+        found = [
+            (p, rows.get((p, reference, "sensitivity")), rows.get((p, reference, "specificity"))) for p in policies
+        ]
+        if sum(bool(up or across) for _, up, across in found) > 1:
+            body.append(group(reference_title(reference), 4))
+            body += [
+                (Cell(_POLICIES[p]), classes_cell(up or across), reads_cell(up), reads_cell(across))
+                for p, up, across in found
+                if up or across
+            ]
+    head = heads("Uncertain calls", "Present / absent", "Sensitivity", "Specificity")
+    return [
+        table(f"{reads.heading(finding)}: handling of uncertain calls, readers together.", (head,), body, compact=True)
+    ]
 
 
 def _extra(reads: ReadRows, finding: str, reference: str, rows: dict[Any, Any]) -> list[tuple[str, str, str, str]]:

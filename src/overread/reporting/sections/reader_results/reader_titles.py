@@ -10,7 +10,8 @@ import polars as pl
 from overread import codes
 from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
-from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, notes_but
+from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, known, notes_but
+from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
     FROM_READS,
     ReportData,
@@ -19,23 +20,55 @@ from overread.reporting.report_data import (
     at_values,
     by,
     finding_heading,
+    natural,
     pick,
     points_in_order,
     value_at,
 )
 
 READERS = "(readers)"
+_OWN = ("sensitivity", "specificity", "auc")  # what a single reader has
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
 CALL_RATE = "call_rate=readers"  # the threshold where the model calls present as often as the readers do
 FEW_READS = "few_reads"
+# Notes on a reference standard, which are shown once for each finding and not beside every number.
+REFERENCE_NOTES = (
+    "dawid_skene_converged",
+    "dawid_skene_not_converged",
+    "dawid_skene_prevalence",
+    "em_not_converged",
+    "thin_readers",
+    "start_dependent",
+    "labels_switched",
+    "not_identified",
+    "single_class",
+    "empty_classes",
+    "single_answer_readers",
+    "too_few_informative_readers",
+    "few_common_cases",
+    "blocks_apart",
+    "switched_readers",
+    "unanimous_overruled",
+    "several_maxima",
+    "map_estimate",
+)
 # Notes that the tables of reads show by themselves.
-_SHOWN = ("reads_pooled", "readers_rate", "matched_to_readers", "reference_from_readers", "threshold_value")
+_SHOWN = (
+    "reads_pooled",
+    "readers_rate",
+    "matched_to_readers",
+    "reference_from_readers",
+    "reader_not_in_reference",
+    "threshold_value",
+)
 _EXPECTED = ("expected_cases", "few_expected_cases")
 _DERIVED = {
     MAJORITY: "Majority of the readers (derived)",
     OTHERS: "Majority of the other readers (derived)",
     DAWID_SKENE: "Dawid–Skene (derived)",
 }
+ALL_ARMS = "all"  # level of the rows about all arms together
+CUTOFF = "rating_cutoff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +84,7 @@ class ReadRows:
     made: frozenset[str]  # references that these readers' own reads went into
     models: tuple[str, ...]  # in the page's order
     vocabulary: Vocabulary
+    only: bool = True  # whether there are reads of this arm only
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -66,9 +100,29 @@ class ReadRows:
     def readers(self, finding: str) -> tuple[str, ...]:
         """The readers of a finding, those with most reads first."""
         mine = pl.col("finding") == finding, pl.col("arm") == self.arm, pl.col("rater") != READERS
-        rows = self.frame.filter(*mine, pl.col("metric") == "sensitivity", pl.col("at") == "")
-        ranked = rows.group_by("rater").agg(pl.col("n_cases").max()).sort("n_cases", "rater", descending=[True, False])
-        return tuple(ranked["rater"].to_list())
+        rows = self.frame.filter(*mine, pl.col("metric").is_in(_OWN), pl.col("contrast") == "")
+        ranked = rows.group_by("rater").agg(pl.col("n_cases").max().fill_null(0)).rows()
+        return tuple(name for name, _ in sorted(ranked, key=lambda r: (-r[1], natural(r[0]))))
+
+    def people(self) -> tuple[str, ...]:
+        """All readers of the arm, by name."""
+        return tuple(sorted({r for f in self.findings for r in self.readers(f)}, key=natural))
+
+    def cutoff(self, finding: str) -> str:
+        """The `at` of the rates of graded reads, "" for calls."""
+        found = pick(self.frame, finding=finding, metric="sensitivity")["at"].unique().sort().to_list()
+        values = [value for at in found if (value := value_at(at, CUTOFF))]
+        return f"{CUTOFF}={values[0]}" if values else ""
+
+    def graded(self, finding: str) -> bool:
+        """Whether readers have an AUC, so that they gave grades."""
+        mine = pick(self.frame, finding=finding, metric="auc", arm=self.arm)
+        return bool(mine.filter(pl.col("estimate").is_not_nan()).height)
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """The reference standards that are labels, not derived from the reads."""
+        return tuple(r for r in self.references if r not in _DERIVED)
 
     def rows(self, finding: str, reference: str) -> dict[tuple[str, ...], Row]:
         """The rows of a finding under a reference, by metric, at, rater and contrast."""
@@ -86,19 +140,33 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     rows = evidence.estimates.filter(pl.col("analysis") == "readers", pl.col("subgroup") == "read")
     rows = with_calls(rows)
     found = []
-    for arm in sorted(rows["level"].unique().to_list(), key=lambda a: (a != "unaided", a)):
+    levels = arm_order(evidence, rows["level"].unique().to_list())
+    for arm in levels:
         every = pick(rows, level=arm)
         policy = str(evidence.config.get("uncertain_calls") or "")
         policies = every["call"].unique().sort().to_list()
         policy = policy if policy in policies else policies[0]
-        frame = every.filter(pl.col("call").is_in([policy, ""]))
+        frame = every.filter(pl.col("call").is_in([policy, ""]), pl.col("finding") != "")  # "": reading time, trust
         stated = evidence.config.get("reader_made") or ()
         by_all = () if isinstance(stated, dict) else stated  # named readers are not judged by what they made
-        made = frozenset({MAJORITY, OTHERS, DAWID_SKENE, *by_all})
+        made = frozenset({*_DERIVED, *by_all, *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         named = references(evidence, frame["reference"])
-        found.append(ReadRows(arm, policy, every, frame, named, names, made, evidence.cast.raters, evidence.vocabulary))
+        models, only = evidence.cast.raters, len(levels) == 1
+        found.append(ReadRows(arm, policy, every, frame, named, names, made, models, evidence.vocabulary, only))
     return found
+
+
+def arm_order(evidence: ReportData, levels: Iterable[str]) -> list[str]:
+    """The arms, each once: the one that is subtracted from the others first."""
+    baseline = str(evidence.config.get("baseline_arm") or "unaided")
+    return sorted(set(levels) - {"", ALL_ARMS}, key=lambda a: (a != baseline, a))
+
+
+def _from_readers(rows: pl.DataFrame) -> set[str]:
+    """The references whose rows say that they were made from the reads of the same readers."""
+    texts = rows.select("reference", "note_codes").unique().drop_nulls().rows()
+    return {r for r, text in texts if any(code.name == "reference_from_readers" for code in codes.decode(text))}
 
 
 def most_cases(reads: ReadRows) -> int:
@@ -116,10 +184,27 @@ def with_calls(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.Series("call", [call[policy] for policy in rows["policy"]], pl.String))
 
 
+def own_reference(names: list[str]) -> str:
+    """What a reference standard made from the same reads does to the readers' performance, without a model."""
+    verb = "was" if len(names) == 1 else "were"
+    return (
+        f"{listed(names)[:1].upper()}{listed(names)[1:]} {verb} made from the reads of the same readers: performance "
+        "measured against such a reference standard is overestimated."
+    )
+
+
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
-    """References in their order: stated labels, those made for the comparison first; then what the reads make."""
-    place = {MAJORITY: 2, OTHERS: 3, DAWID_SKENE: 4}
-    return tuple(sorted(set(names) - {""}, key=lambda r: (place.get(r, 1 if own_label(evidence, r) else 0), r)))
+    """References in their order: labels in that of the configuration, then what is derived from the reads."""
+    # without a model the one in which a reader's own reads have no part leads; it gives a model no single ROC curve
+    place = {MAJORITY: 3, OTHERS: 4 if evidence.cast.raters else 2, DAWID_SKENE: 5}
+    stated = [*(evidence.config.get("references") or ())]
+    given = {r: i for i, r in enumerate(stated)}
+
+    def order(reference: str) -> tuple[int, int, str]:
+        last = own_label(evidence, reference) and reference not in given
+        return place.get(reference, 1 if last else 0), given.get(reference, len(given)), reference
+
+    return tuple(sorted(set(names) - {""}, key=order))
 
 
 def own_label(evidence: ReportData, reference: str) -> bool:
@@ -129,7 +214,7 @@ def own_label(evidence: ReportData, reference: str) -> bool:
 
 
 def reference_title(reference: str) -> str:
-    """How a reference standard is headed.
+    """How a reference standard is headed; what was derived from the reads says so.
 
     >>> reference_title("majority"), reference_title("adjudicated"), reference_title("nih14")
     ('Majority of the readers (derived)', 'Label adjudicated', 'Label nih14')
@@ -145,6 +230,15 @@ def in_sentence(reference: str) -> str:
     """
     title = reference_title(reference)
     return title if reference == DAWID_SKENE else f"the {title[:1].lower()}{title[1:]}"
+
+
+def in_words(title: str) -> str:
+    """The title of a finding within a sentence.
+
+    >>> in_words("Lung opacity"), in_words("COVID-19")
+    ('lung opacity', 'COVID-19')
+    """
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def output_title(rater: str) -> str:
@@ -169,7 +263,8 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
         return cell
     expected = next((code for name in _EXPECTED if (code := code_of(row, name))), None)
     below = f"{expected['n']:.1f} expected cases" if expected else ""
-    notes = notes_but(row, *_SHOWN, *_EXPECTED, FEW_READS)
+    once = REFERENCE_NOTES if known(row) else ()  # of a missing number they may be the reason
+    notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS)
     few = [f"no CI: fewer than {code['least']} reads of a class" for code in codes_of(row) if code.name == FEW_READS]
     unreliable = code_of(row, "few_expected_cases")
     few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
@@ -188,9 +283,23 @@ def threshold_of(row: Row) -> str:
     return codes.render("notes", code) if code else ""
 
 
+def most_reads(rows: pl.DataFrame) -> str:
+    """How many readers, reads and cases the rows of an arm are based on, in words."""
+    people = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")["rater"].n_unique()
+    pooled = {int(str(code["n"])) for row in _with_notes(rows) if (code := code_of(row, "reads_pooled"))}
+    cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
+    reads = f"{count(max(pooled))} reads of " if pooled else ""
+    unit = "cases" if cases != 1 else "case"
+    return plural(people, "reader") + (f"; at most {reads}{count(cases)} {unit} per estimate" if cases else "")
+
+
+def _with_notes(rows: pl.DataFrame) -> list[Row]:
+    return rows.select("note_codes").unique(maintain_order=True).to_dicts()
+
+
 def few_reads(rows: pl.DataFrame) -> int | None:
     """The number of reads of a class below which a reader has no interval, where a reader has so few."""
-    found = {code["least"] for row in rows.iter_rows(named=True) if (code := code_of(row, FEW_READS))}
+    found = {code["least"] for row in _with_notes(rows) if (code := code_of(row, FEW_READS))}
     return int(str(next(iter(found)))) if found else None
 
 

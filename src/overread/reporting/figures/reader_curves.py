@@ -1,0 +1,105 @@
+"""ROC curves of graded reads: every reader and the average reader, a panel per arm, and the averages together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from overread.reporting.figures.drawing_style import (
+    GREY,
+    RULE,
+    WIDTH,
+    canvas,
+    drawing,
+    series_colour,
+    series_dash,
+    svg,
+)
+
+_COLUMNS, _LEFT, _GAP, _HEAD, _FOOT, _KEY = 3, 0.52, 0.42, 0.32, 0.56, 0.34  # inches
+_SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
+_READERS = "(readers)"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCurves:
+    """The curves of one arm: points with rater, order, x, y; the rater "(readers)" is the average reader.
+
+    `series` gives the colour of the average, `label` is printed beside it.
+    """
+
+    title: str
+    series: int
+    points: pl.DataFrame
+    label: str = ""
+
+
+def curve_panels(arms: Sequence[ArmCurves], *, name: str, alt: str) -> str:
+    """SVG of the panels; with two arms or more the last panel holds the average readers together."""
+    panels = len(arms) + (len(arms) > 1)
+    rows = -(-panels // _COLUMNS)
+    height = _KEY + rows * (_HEAD + _SIDE + _FOOT)
+    with drawing():
+        figure = canvas(height)
+        for i in range(panels):
+            row, column = divmod(i, _COLUMNS)
+            x, y = _LEFT + column * (_SIDE + _GAP), _KEY + row * (_HEAD + _SIDE + _FOOT) + _HEAD + _SIDE
+            axes = figure.add_axes((x / WIDTH, 1 - y / height, _SIDE / WIDTH, _SIDE / height))
+            _ground(axes, first=column == 0)
+            if i < len(arms):
+                axes.set_title(arms[i].title)
+                _readers(axes, arms[i].points)
+                _average(axes, arms[i], 0)
+            else:
+                axes.set_title("Average readers")
+                for k, arm in enumerate(reversed(arms)):
+                    _average(axes, arm, k)
+        marks = [Line2D([], [], color=GREY, lw=0.9)]
+        marks += [Line2D([], [], color=series_colour(a.series), ls=series_dash(a.series), lw=2.2) for a in arms]
+        words = ["One reader", *(f"Average reader, {a.title}" if len(arms) > 1 else "Average reader" for a in arms)]
+        figure.legend(marks, words, ncol=len(words), loc="upper left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
+        return svg(figure, name, alt)
+
+
+def _ground(axes: Axes, *, first: bool) -> None:
+    axes.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
+    axes.set_xlim(-0.02, 1.0)
+    axes.set_ylim(0.0, 1.025)
+    axes.set_box_aspect(1)
+    axes.grid(color=RULE, lw=0.35)
+    axes.set_xlabel("1 − specificity")
+    if first:
+        axes.set_ylabel("Sensitivity")
+
+
+def _readers(axes: Axes, points: pl.DataFrame) -> None:
+    for _, curve in points.filter(pl.col("rater") != _READERS).sort("order").group_by("rater", maintain_order=True):
+        axes.plot(curve["x"], curve["y"], color=GREY, lw=0.9, alpha=0.75, zorder=2)
+
+
+def _average(axes: Axes, arm: ArmCurves, line: int) -> None:
+    curve = arm.points.filter(pl.col("rater") == _READERS).sort("order")
+    colour = series_colour(arm.series)
+    axes.plot(curve["x"], curve["y"], color=colour, ls=series_dash(arm.series), lw=2.2, zorder=3)
+    if arm.label:
+        axes.text(
+            0.97, 0.04 + 0.065 * line, arm.label, transform=axes.transAxes, ha="right", color=colour, fontsize=8.2
+        )
+
+
+def curve_numbers(arms: Sequence[ArmCurves]) -> pl.DataFrame:
+    """What is drawn, as a table."""
+    kept = [
+        arm.points.sort("rater", "order").select(
+            pl.lit(arm.title).alias("arm"),
+            "rater",
+            pl.col("x").alias("1 - specificity"),
+            pl.col("y").alias("sensitivity"),
+        )
+        for arm in arms
+    ]
+    return pl.concat(kept)

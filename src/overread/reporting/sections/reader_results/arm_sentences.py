@@ -1,0 +1,142 @@
+"""Sentences on the comparison of two arms, ready for a manuscript."""
+
+from __future__ import annotations
+
+from overread import codes
+from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.number_format import MISSING, count, fixed, number, p_phrase, plural
+from overread.reporting.report_data import Row, value_at
+from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words
+from overread.reporting.sections.reader_results.reader_titles import in_sentence, in_words
+
+
+def answer(pair: ArmPair, *, several: bool) -> str:
+    """The result of a comparison in one sentence; `several` findings are named.
+
+    Parameters
+    ----------
+    pair : ArmPair
+        The two arms.
+    several : bool
+        Whether the finding must be named.
+
+    Returns
+    -------
+    str
+    """
+    said = [f"{MEASURES[m]} {_less(pair.difference(m))}" for m in pair.measures]
+    where = f"{pair.title}, " if several else ""
+    if not said:
+        return f"{where}{pair.new} minus {pair.usual}: no difference could be computed."
+    return f"{where}{pair.new} minus {pair.usual}, mean of the readers: {'; '.join(said)}."
+
+
+def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
+    """The comparison by one measure as a sentence of a results section.
+
+    Parameters
+    ----------
+    pair : ArmPair
+        The two arms.
+    metric : {"auc", "sensitivity", "specificity"}
+        The measure, which has a difference.
+    patients : bool
+        Whether it is known which patient a case is of.
+
+    Returns
+    -------
+    str
+        Both arms with intervals where they are known, the difference with interval and P value, the method with its
+        degrees of freedom, the numbers of readers and patients, and the reference standard.
+    """
+    row = pair.difference(metric)
+    assert row is not None
+    new, usual = (pair.level(metric, a) for a in (pair.new, pair.usual))
+    level = f"{100 * number(row.get('confidence') or 0.95):g}% CI"
+    name = f"mean {MEASURES[metric]} of the readers for {in_words(pair.title)}"
+    details = [
+        f"{level} {_ends(row, signed=True)}" if _bounded(row) else "no CI",
+        *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
+        *_method(row),
+        _numbers(row, patients=patients),
+        f"reference standard: {in_sentence(pair.reference)}",
+    ]
+    difference = f"{fixed(row['estimate'], signed=True)} ({'; '.join(d for d in details if d)})"
+    if not known(new) or not known(usual):
+        return f"The difference in the {name} between {pair.new} and {pair.usual} was {difference}."
+    levels = [
+        f"{fixed(r['estimate'])}{_own(r, level)} {arm_words(a)}" for r, a in ((new, pair.new), (usual, pair.usual))
+    ]
+    return f"The {name} was {levels[0]} and {levels[1]}; difference, {difference}."
+
+
+def margin_sentence(pair: ArmPair, metric: str) -> str:
+    """The test of non-inferiority as a sentence, "" where no margin was stated."""
+    row = pair.non_inferiority(metric)
+    if row is None:
+        return ""
+    margin = value_at(row["at"], MARGIN)
+    tested = f"non-inferiority of {pair.new} to {pair.usual} in {MEASURES[metric]} (margin {margin})"
+    if not known(row) or number(row["p"]) != number(row["p"]):
+        return f"{tested[:1].upper()}{tested[1:]} could not be tested."
+    less = pair.difference(metric) or row
+    limit = f"; the lower limit of the two-sided CI was {_limit(less['low'])}" if _bounded(less) else ""
+    return f"One-sided test of {tested}: P {p_phrase(row['p'])}{limit}."
+
+
+def _less(row: Row | None) -> str:
+    if row is None or not known(row):
+        return MISSING
+    ends = f" ({_ends(row, signed=True)})" if _bounded(row) else " (no CI)"
+    return f"{fixed(row['estimate'], signed=True)}{ends}"
+
+
+def _own(row: Row, level: str) -> str:
+    return f" ({level} {_ends(row)})" if _bounded(row) else ""
+
+
+def _ends(row: Row, *, signed: bool = False) -> str:
+    return f"{_limit(row['low'], signed=signed)} to {_limit(row['high'], signed=signed)}"
+
+
+def _limit(value: float, *, signed: bool = True) -> str:
+    """A limit, with one digit more where three would make it zero.
+
+    >>> _limit(-0.0004), _limit(0.0881)
+    ('−0.0004', '+0.088')
+    """
+    near_zero = 0 < abs(number(value)) < 0.0005
+    return fixed(value, 4 if near_zero else 3, signed=signed)
+
+
+def _bounded(row: Row) -> bool:
+    return number(row["low"]) == number(row["low"]) and number(row["high"]) == number(row["high"])
+
+
+def _method(row: Row) -> list[str]:
+    """The method of the difference with its degrees of freedom, from its codes."""
+    found = {code.name: code for code in codes.decode(row.get("method_code") or "")}
+    df = f"{float(str(found['scale_t']['df'])):.3g}" if "scale_t" in found else ""
+    if (own := found.get("obuchowski_rockette")) is not None:
+        what = (
+            "readers and cases random"
+            if own["readers"] == own["cases"] == "random"
+            else f"readers {own['readers']}, cases {own['cases']}"
+        )
+        return [f"Obuchowski–Rockette, {what}", *([f"{df} degrees of freedom by Hillis"] if df else [])]
+    if {"u_statistics_centred", "u_statistics", "v_statistics"} & set(found):
+        return ["U-statistics, readers and cases random", *([f"{df} degrees of freedom"] if df else [])]
+    return []
+
+
+def _numbers(row: Row, *, patients: bool) -> str:
+    """Readers, cases and patients, with missing reads."""
+    people, cases, present = row.get("n_patients"), row.get("n_cases"), row.get("n_present")
+    readers = plural(int(row["n_readers"]), "reader") if row.get("n_readers") else ""
+    unit = f"{count(cases)} cases"
+    if patients and people is not None:
+        unit = f"{count(people)} patients" if people == cases else f"{unit} of {count(people)} patients"
+    has = f" ({count(present)} with and {count(row['n_absent'])} without the finding)" if present is not None else ""
+    missing = code_of(row, "reads_missing")
+    lost = f", {count(missing['n'])} of {count(missing['total'])} reads missing" if missing else ""
+    return ", ".join(t for t in (readers, f"{unit}{has}") if t) + lost
