@@ -162,7 +162,8 @@ def tick_text(value: float, *, signed: bool) -> str:
 class _Canvas:
     """The elements of a drawing, in px."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
+        self.width = width
         self.parts: list[str] = []
 
     def text(self, x: float, y: float, text: str, *, size: float = 13, fill: str = INK, more: str = "") -> None:
@@ -214,7 +215,7 @@ def mark_shape(x: float, y: float, style: SeriesStyle, *, hollow: bool, size: fl
 
 def wide_drawing(plot: ForestPlot, name: str, words: tuple[str, str]) -> str:
     """The drawing for screens and paper."""
-    canvas = _Canvas()
+    canvas = _Canvas(WIDE)
     left, counted, places = _columns(plot)
     top = _headings(canvas, plot, left, counted, places)
     heights = [_height(plot, row, left - 8) for row in plot.rows]
@@ -373,8 +374,10 @@ def _foot(canvas: _Canvas, plot: ForestPlot, k: int, ends: tuple[float, float], 
     low, high = plot.extent(k)
     (x1, x2), scale = ends, plot.panels[k].scale
     for tick in _shown_ticks(plot, k, x2 - x1):
-        x = x1 + (tick - low) / (high - low) * (x2 - x1)
-        canvas.text(x, y + 16, tick_text(tick, signed=scale.signed), size=12, fill=GREY, more=' text-anchor="middle"')
+        shown = tick_text(tick, signed=scale.signed)
+        most = canvas.width - text_width(shown, 12) / 2  # the last number of an axis is not cut at the edge
+        x = min(x1 + (tick - low) / (high - low) * (x2 - x1), most)
+        canvas.text(x, y + 16, shown, size=12, fill=GREY, more=' text-anchor="middle"')
     below = 20.0
     if scale.better:
         below += _sides(canvas, scale, ends, (low, high), y + 33)
@@ -402,7 +405,7 @@ def _sides(canvas: _Canvas, scale: Scale, ends: tuple[float, float], limits: tup
 
 def narrow_drawing(plot: ForestPlot, name: str, words: tuple[str, str]) -> str:
     """The drawing for a phone: the heading of a row above its marks; panels without numbers below each other."""
-    canvas = _Canvas()
+    canvas = _Canvas(NARROW)
     if len(plot.panels) > 1 and not any(p.labels for p in plot.panels):
         y = 0.0
         for k in range(len(plot.panels)):

@@ -21,43 +21,57 @@ from overread.reporting.first_page.first_page_parts import (
 )
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import ReportData, Row
+from overread.reporting.sections.reader_results.reader_performance import together
 from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, arms, in_sentence
 
 _MOST = 24  # readers in the figure
 _DERIVED = ("majority", "majority of the others", "dawid-skene")
 _RATES = ("sensitivity", "specificity")
+_AREA = ("auc",)
+_TITLES = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
+_RATES_TERM = (
+    "Sensitivity and specificity",
+    "The proportion called present of the cases with the finding, and called absent of those without it.",
+)
+_AUC_TERM = (
+    "AUC",
+    "The probability that a reader rates a case with the finding higher than one without it; ties count one half.",
+)
 
 
 def performance_page(evidence: ReportData) -> FirstPage:
     """The page of the readers, for the finding with the most cases present."""
     reads = arms(evidence)[0]
-    reference, finding = _chosen(evidence, reads)
+    measures = _measures(reads)
+    reference, finding = _chosen(evidence, reads, measures)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
-    rates = (
-        "Sensitivity and specificity",
-        "The proportion called present of the cases with the finding, and called absent of those without it.",
-    )
     by = in_sentence(reference)
     return FirstPage(
         "Evidence report: readers",
         str(evidence.study.get("question") or "").strip()
         or "How well do the readers find what the reference standard states?",
-        _answer(evidence, reads, finding, reference),
+        _answer(evidence, reads, (finding, reference), measures),
         f"Reference standard: {by}{', made from reads of these readers' if reference in reads.made else ''}.",
         (),
-        _figure(reads, finding, reference),
-        _table(reads, reference),
-        _detail(reads, finding, reference),
-        (rates, interval_term(level), MARK_TERM),
+        _figure(reads, finding, reference, measures),
+        _table(reads, reference, measures),
+        _detail(reads, finding, reference, measures),
+        (_AUC_TERM if measures == _AREA else _RATES_TERM, interval_term(level), MARK_TERM),
     )
 
 
-def _chosen(evidence: ReportData, reads: ReadRows) -> tuple[str, str]:
+def _measures(reads: ReadRows) -> tuple[str, ...]:
+    """Sensitivity and specificity where there are calls, or ratings with a cut-off; the AUC of other graded reads."""
+    both = (all(known(_pooled(reads, f, r, m)) for m in _RATES) for f in reads.findings for r in reads.references)
+    return _RATES if any(both) else _AREA
+
+
+def _chosen(evidence: ReportData, reads: ReadRows, measures: Sequence[str]) -> tuple[str, str]:
     """The reference, a stated one before a derived one, and the finding with the most cases present under it."""
     own = own_references(evidence)
     references = sorted(reads.references, key=lambda r: (r in _DERIVED, r not in own, r in reads.made))
     for reference in references:
-        rows = {f: _pooled(reads, f, reference, "sensitivity") for f in reads.findings}
+        rows = {f: _pooled(reads, f, reference, measures[0]) for f in reads.findings}
         there = leading_findings(evidence, [f for f, row in rows.items() if known(row)])
         if there:
             return reference, max(there, key=lambda f: (rows[f] or {}).get("n_present") or 0)
@@ -65,17 +79,25 @@ def _chosen(evidence: ReportData, reads: ReadRows) -> tuple[str, str]:
 
 
 def _pooled(reads: ReadRows, finding: str, reference: str, metric: str, rater: str = READERS) -> Row | None:
-    return reads.rows(finding, reference).get((metric, "", rater, ""))
+    at = "" if metric == "auc" else reads.cutoff(finding)
+    row = reads.rows(finding, reference).get((metric, at, rater, ""))
+    return together(reads, finding, reference, metric) if row is None and rater == READERS and not at else row
 
 
-def _answer(evidence: ReportData, reads: ReadRows, finding: str, reference: str) -> str:
-    rows = [_pooled(reads, finding, reference, m) for m in _RATES]
+def _answer(evidence: ReportData, reads: ReadRows, place: tuple[str, str], measures: Sequence[str]) -> str:
+    finding, reference = place
+    rows = [_pooled(reads, finding, reference, m) for m in measures]
     if not all(map(known, rows)):
-        return "No sensitivity or specificity of the readers could be computed."
+        return "No AUC, sensitivity or specificity of the readers could be computed."
     name = reads.heading(finding).lower()
     n = plural(len(reads.readers(finding)), "reader")
-    every = [f for f in reads.findings if all(known(_pooled(reads, f, reference, m)) for m in _RATES)]
+    every = [f for f in reads.findings if all(known(_pooled(reads, f, reference, m)) for m in measures)]
     leading = leading_findings(evidence, every)
+    if measures == _AREA:
+        if len(leading) > 1:
+            span = _range(reads, leading, reference, "auc")
+            return f"Over {len(leading)} findings, the mean AUC of {n} runs from {span}."
+        return f"The mean AUC of {n} for {name} is {spelled(rows[0])}."
     if len(leading) > 1:
         ends = [_range(reads, leading, reference, m) for m in _RATES]
         start = f"Over {len(leading)} findings, the pooled sensitivity of {n} runs from {ends[0]}"
@@ -90,23 +112,23 @@ def _range(reads: ReadRows, findings: Sequence[str], reference: str, metric: str
     """The lowest and the highest rate over findings, with their intervals."""
     rows = [(f, row) for f in findings if known(row := _pooled(reads, f, reference, metric))]
     ranked = sorted(rows, key=lambda pair: number(pair[1]["estimate"]))
-    level = metric == _RATES[0]
+    level = metric != "specificity"
     ends = [f"{spelled(r, level=level and k == 0)} for {reads.heading(f).lower()}" for k, (f, r) in enumerate(ranked)]
     return f"{ends[0]} to {ends[-1]}"
 
 
-def _figure(reads: ReadRows, finding: str, reference: str) -> Figure | None:
+def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[str]) -> Figure | None:
     people = reads.readers(finding)
-    shown = [(READERS, "Pooled readers"), *((r, r) for r in people[:_MOST])]
+    shown = [(READERS, _together(measures)), *((r, r) for r in people[:_MOST])]
     rows = []
     for rater, title in shown:
-        found = [_pooled(reads, finding, reference, m, rater) for m in _RATES]
+        found = [_pooled(reads, finding, reference, m, rater) for m in measures]
         if any(map(known, found)):
             marks = tuple((mark_of(row, 0, digits=2),) for row in found)
             rows.append(ForestRow(title, marks, strong=rater == READERS))
     if not rows:
         return None
-    panels = tuple(Panel(Scale(""), m.capitalize(), " ", labels=False) for m in _RATES)
+    panels = tuple(Panel(Scale(""), _TITLES[m], " ", labels=False) for m in measures)
     left = len(people) - _MOST
     return panel_figure(
         ForestPlot(tuple(rows), panels, (series_style(0),)),
@@ -114,28 +136,38 @@ def _figure(reads: ReadRows, finding: str, reference: str) -> Figure | None:
         name="answer",
         caption="Line: 95% interval."
         + (f" {left} readers with fewer reads are in the sections below." if left > 0 else ""),
-        title=f"Each reader: sensitivity and specificity for {reads.heading(finding).lower()}",
+        title=f"Each reader: {_words(measures)} for {reads.heading(finding).lower()}",
         note="Readers in the order of their number of reads.",
     )
 
 
-def _table(reads: ReadRows, reference: str) -> Table | None:
+def _together(measures: Sequence[str]) -> str:
+    return "Mean of the readers" if measures == _AREA else "Pooled readers"
+
+
+def _words(measures: Sequence[str]) -> str:
+    return "AUC" if measures == _AREA else "sensitivity and specificity"
+
+
+def _table(reads: ReadRows, reference: str, measures: Sequence[str]) -> Table | None:
     body = []
     for finding in reads.findings:
-        rows = [_pooled(reads, finding, reference, m) for m in _RATES]
+        rows = [_pooled(reads, finding, reference, m) for m in measures]
         if any(map(known, rows)):
             first = next(row for row in rows if row)
             counted = f"{first['n_present']} / {first['n_absent']}" if first.get("n_present") is not None else ""
             body.append((Cell(reads.heading(finding)), Cell(counted, "num"), *map(number_cell, rows)))
-    head = heads("Finding", "Present / absent", "Sensitivity", "Specificity")
-    made = Table("The pooled readers, for each finding", (head,), tuple(body), note="With 95% interval.")
+    head = heads("Finding", "Present / absent", *(_TITLES[m] for m in measures))
+    who = "mean of the" if measures == _AREA else "pooled"
+    made = Table(f"The {who} readers, for each finding", (head,), tuple(body), note="With 95% interval.")
     return first_rows(made, "findings") if body else None
 
 
-def _detail(reads: ReadRows, finding: str, reference: str) -> tuple[Table, ...]:
+def _detail(reads: ReadRows, finding: str, reference: str, measures: Sequence[str]) -> tuple[Table, ...]:
     body = [
-        (Cell(r), *(number_cell(_pooled(reads, finding, reference, m, r)) for m in _RATES))
+        (Cell(r), *(number_cell(_pooled(reads, finding, reference, m, r)) for m in measures))
         for r in reads.readers(finding)
     ]
-    caption = f"Sensitivity and specificity of each reader for {reads.heading(finding).lower()}, with 95% interval."
-    return (table(caption, (heads("Reader", "Sensitivity", "Specificity"),), body),) if body else ()
+    words = _words(measures)
+    caption = f"{words[0].upper()}{words[1:]} of each reader for {reads.heading(finding).lower()}, with 95% interval."
+    return (table(caption, (heads("Reader", *(_TITLES[m] for m in measures)),), body),) if body else ()
