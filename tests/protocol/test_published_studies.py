@@ -149,6 +149,24 @@ def test_graded_reads_in_two_arms(tmp_path):
     )
 
 
+def test_graded_reads_in_one_arm_lead_with_the_mean_auc(tmp_path):
+    rng = np.random.default_rng(7)
+    truth = rng.random(60) < 0.4
+    rows = [
+        (f"r{reader}", f"c{i}", grade)
+        for reader in range(4)
+        for i, grade in enumerate(np.clip(np.round(2.5 + 1.3 * truth + rng.normal(size=60)), 1, 5))
+    ]
+    pl.DataFrame(rows, schema=["reader", "case", "Pneumonia"], orient="row").write_csv(tmp_path / "reads.csv")
+    labels = pl.DataFrame({"case": [f"c{i}" for i in range(60)], "Pneumonia": truth.astype(int)})
+    labels.write_csv(tmp_path / "truth.csv")
+    found = evaluated(tmp_path, "--reads", str(tmp_path / "reads.csv"), "--labels", str(tmp_path / "truth.csv"))
+    mean = found.filter(metric="auc", rater="(readers)", contrast="").row(0, named=True)
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    interval = f"{mean['estimate']:.3f} (95% interval {mean['low']:.3f} to {mean['high']:.3f})"
+    assert f"The mean AUC of 4 readers for pneumonia is {interval}." in page
+
+
 def test_reads_of_a_primary_endpoint_that_no_vocabulary_names(tmp_path):
     rng = np.random.default_rng(6)
     images, truth = [f"{i:08d}_001.png" for i in range(90)], rng.random(90) < 0.4
