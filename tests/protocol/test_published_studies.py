@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_graded_reads_in_one_arm_lead_with_the_mean_auc(tmp_path):
     labels.write_csv(tmp_path / "truth.csv")
     found = evaluated(tmp_path, "--reads", str(tmp_path / "reads.csv"), "--labels", str(tmp_path / "truth.csv"))
     mean = found.filter(metric="auc", rater="(readers)", contrast="").row(0, named=True)
-    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    page = re.sub("<[^>]*>", "", (tmp_path / "out" / "report" / "report.html").read_text())
     interval = f"{mean['estimate']:.3f} (95% interval {mean['low']:.3f} to {mean['high']:.3f})"
     assert f"The mean AUC of 4 readers for pneumonia is {interval}." in page
 
