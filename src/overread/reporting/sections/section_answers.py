@@ -17,7 +17,7 @@ from overread.reporting.first_page.first_page_parts import bounded, side, spelle
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, overall, pick, value_at
+from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 
 
@@ -273,7 +273,7 @@ def not_computed(evidence: ReportData) -> str:
 
 def account(evidence: ReportData) -> str:
     """How many lines the account has."""
-    lines = evidence.account
+    lines = left_out(evidence)
     if lines.is_empty():
         return "Nothing was excluded."
     largest = max(lines.to_dicts(), key=lambda row: row["count"])
