@@ -173,7 +173,8 @@ def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str) 
         return ""
     shown = [r for r in rates if r.threshold == rates[0].threshold]
     shown = shown[:1] if "meant for" in shown[0].threshold else shown  # a given threshold fixes neither rate
-    mean, said = "mean " if len(evidence.cast.findings) > 1 else "", []
+    mean = "mean " if len(evidence.cast.findings) > 1 else ""
+    said: list[str] = []
     for rate in shown:
         found = [(r, row) for r in ranked[:2] if known(row := rate.rows.get((r, population)))]
         texts = [f"{spelled(row, level=i == 0 and not said)} for {r}" for i, (r, row) in enumerate(found)]
