@@ -22,7 +22,9 @@ def test_a_hypothesis_without_what_it_needs_is_refused(hypotheses, tables, said)
         check_asked(EvaluationConfig(hypotheses=hypotheses), *tables)
 
 
-def test_hypotheses_with_what_they_need_are_accepted():
+@pytest.mark.parametrize(
+    ("hypotheses", "tables"), [(("H1", "H2"), ("p", "r")), (("H1",), ("p", None)), ((), (None, "r"))]
+)
+def test_hypotheses_with_what_they_need_are_accepted(hypotheses, tables):
     roles = {"pooled": "a", "single": {"b": "elm"}}
-    check_asked(EvaluationConfig(hypotheses=("H1", "H2"), roles=roles), "p", "r")
-    check_asked(EvaluationConfig(), None, "r")
+    assert check_asked(EvaluationConfig(hypotheses=hypotheses, roles=roles), *tables) is None
