@@ -22,7 +22,15 @@ from overread.reporting.first_page.first_page_parts import (
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.reader_performance import together
-from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, arms, in_sentence
+from overread.reporting.sections.reader_results.reader_titles import (
+    OTHERS,
+    OTHERS_COUNT,
+    READERS,
+    ReadRows,
+    arms,
+    classes_of,
+    in_sentence,
+)
 
 _MOST = 24  # readers in the figure
 _DERIVED = ("majority", "majority of the others", "dawid-skene")
@@ -155,11 +163,11 @@ def _table(reads: ReadRows, reference: str, measures: Sequence[str]) -> Table | 
         rows = [_pooled(reads, finding, reference, m) for m in measures]
         if any(map(known, rows)):
             first = next(row for row in rows if row)
-            counted = f"{first['n_present']} / {first['n_absent']}" if first.get("n_present") is not None else ""
-            body.append((Cell(reads.heading(finding)), Cell(counted, "num"), *map(number_cell, rows)))
+            body.append((Cell(reads.heading(finding)), classes_of(first), *map(number_cell, rows)))
     head = heads("Finding", "Present / absent", *(_TITLES[m] for m in measures))
+    counts = f" {OTHERS_COUNT}" if reference == OTHERS else ""
     who = "mean of the" if measures == _AREA else "pooled"
-    made = Table(f"The {who} readers, for each finding", (head,), tuple(body), note="With 95% interval.")
+    made = Table(f"The {who} readers, for each finding", (head,), tuple(body), note=f"With 95% interval.{counts}")
     return first_rows(made, "findings") if body else None
 
 

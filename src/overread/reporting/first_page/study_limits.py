@@ -92,12 +92,15 @@ def _reader_made(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
-    if not own:
+    own = [r for r in found[0].references if r in found[0].made]
+    favour = [in_sentence(r) for r in own if r != OTHERS]
+    if not favour:
         return []
     n = len(found[0].references)
-    these = "it" if len(own) == 1 else "these"
-    text = f"{listed(own)[:1].upper()}{listed(own)[1:]}; results under {these} favour the readers."
+    these = "it" if len(favour) == 1 else "these"
+    text = f"{listed(favour)[:1].upper()}{listed(favour)[1:]}; results under {these} favour the readers."
+    if OTHERS in own:
+        text += f" {in_sentence(OTHERS)[:1].upper()}{in_sentence(OTHERS)[1:]} leaves out the reader who is evaluated."
     head = f"{count(len(own))} of {plural(n, 'reference standard')} made from reads of these readers."
     return [Limitation(3, f"{plural(len(own), 'reference standard')} made by these readers", head, text, "readers")]
 

@@ -19,7 +19,7 @@ from overread.reporting.blocks import (
     heads,
     table,
 )
-from overread.reporting.estimate_cells import classes_cell, codes_of, known
+from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.number_format import count, fixed, interval, listed, number
 from overread.reporting.report_data import ReportData, Row, plain_words, value_at
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, performance_forest
@@ -28,9 +28,11 @@ from overread.reporting.sections.reader_results.reader_titles import (
     CUTOFF,
     DAWID_SKENE,
     OTHERS,
+    OTHERS_COUNT,
     READERS,
     REFERENCE_NOTES,
     ReadRows,
+    classes_of,
     few_reads,
     in_sentence,
     in_words,
@@ -236,7 +238,7 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
                 got = [together(reads, finding, reference, m) for m in shown]
                 if any(map(known, got)):
                     first = next(row for row in got if row is not None)
-                    counted = replace(classes_cell(first), note=reads_of(first))
+                    counted = replace(classes_of(first), note=reads_of(first))
                     arm = (Cell(reads.arm),) if several else ()
                     cells = [reads_cell(row) if row else Cell("") for row in got]
                     rows.append((Cell(reference_title(reference)), *arm, counted, *cells))
@@ -247,7 +249,9 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
     titles = heads(
         "Reference standard", *(["Arm"] if several else []), "Present / absent", *(_TITLES[m] for m in shown)
     )
-    return table("Readers together, by reference standard, with CIs.", (titles,), body)
+    others = any(OTHERS in reads.references for reads in found)
+    remark = OTHERS_COUNT if others else ""
+    return table("Readers together, by reference standard, with CIs.", (titles,), body, remark=remark)
 
 
 def _finding(evidence: ReportData, reads: ReadRows, finding: str, shown: Shown) -> list[Block]:

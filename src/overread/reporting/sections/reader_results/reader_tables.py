@@ -9,7 +9,7 @@ import polars as pl
 
 from overread.codes import Metric
 from overread.reporting.blocks import Block, Cell, Paragraph, Table, appendix, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, code_of, p_cells
+from overread.reporting.estimate_cells import code_of, p_cells
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
     ReportData,
@@ -24,8 +24,10 @@ from overread.reporting.sections.reader_results.reader_titles import (
     CALL_RATE,
     DAWID_SKENE,
     OTHERS,
+    OTHERS_COUNT,
     READERS,
     ReadRows,
+    classes_of,
     in_sentence,
     output_title,
     point_title,
@@ -211,12 +213,13 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
                 else [Cell("")] * len(extra)
             )
             name = Cell(together_title(got), "strong") if reader == READERS else Cell(reader)
-            counted = classes_cell(next(row for row in got if row))
+            counted = classes_of(next(row for row in got if row))
             body.append((name, counted, *(reads_cell(row) if row else Cell("") for row in got), *more))
     titles = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
     head = heads("Reader", "Present / absent", *(titles[m] for m, _ in shown), *(t for t, *_ in extra))
     caption = f"{reads.heading(finding)}: each reader; reference standard: {in_sentence(reference)}."
-    return table(caption, (head,), body, compact=True) if len(body) > 0 else None
+    remark = OTHERS_COUNT if reference == OTHERS else ""
+    return table(caption, (head,), body, remark=remark, compact=True) if len(body) > 0 else None
 
 
 def together_title(rows: Sequence[Row | None]) -> str:
@@ -246,7 +249,7 @@ def _uncertain_alone(reads: ReadRows, finding: str) -> list[Table]:
         if sum(bool(up or across) for _, up, across in found) > 1:
             body.append(group(reference_title(reference), 4))
             body += [
-                (Cell(_POLICIES[p]), classes_cell(up or across), reads_cell(up), reads_cell(across))
+                (Cell(_POLICIES[p]), classes_of(up or across), reads_cell(up), reads_cell(across))
                 for p, up, across in found
                 if up or across
             ]

@@ -10,7 +10,7 @@ import polars as pl
 from overread import codes
 from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
-from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, known, notes_but
+from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, notes_but
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
     FROM_READS,
@@ -85,6 +85,7 @@ class ReadRows:
     models: tuple[str, ...]  # in the page's order
     vocabulary: Vocabulary
     only: bool = True  # whether there are reads of this arm only
+    named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -151,9 +152,10 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         by_all = () if isinstance(stated, dict) else stated  # named readers are not judged by what they made
         made = frozenset({*_DERIVED, *by_all, *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
-        named = references(evidence, frame["reference"])
+        shown = references(evidence, frame["reference"])
         models, only = evidence.cast.raters, len(levels) == 1
-        found.append(ReadRows(arm, policy, every, frame, named, names, made, models, evidence.vocabulary, only))
+        named = frozenset(stated if isinstance(stated, dict) else ()) - made
+        found.append(ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named))
     return found
 
 
@@ -249,6 +251,23 @@ def output_title(rater: str) -> str:
     """
     model, bracket, mapping = rater.partition(" [")
     return model + bracket + mapping.replace("_", " ")
+
+
+def classes_of(row: Row | None) -> Cell:
+    """How many cases are present and absent; nothing of several readers under the majority of the others.
+
+    >>> row = {"n_present": 57, "n_absent": 154, "rater": "(readers)", "arm": "unaided", "reference": "panel"}
+    >>> classes_of(row).text, classes_of(row | {"reference": OTHERS}).text
+    ('57 / 154', '')
+    """
+    pooled = row is not None and (row["rater"] == READERS or row["arm"] == "model")
+    return Cell("", kind="num") if row and pooled and row["reference"] == OTHERS else classes_cell(row)
+
+
+OTHERS_COUNT = (
+    "Under the majority of the other readers a case can be present for one reader and absent for another: there is no "
+    "single count. Cases with a tied vote are excluded."
+)
 
 
 def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:
