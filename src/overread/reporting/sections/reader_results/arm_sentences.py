@@ -110,22 +110,25 @@ def _limit(value: float, *, signed: bool = True) -> str:
 
 
 def _bounded(row: Row) -> bool:
-    return number(row["low"]) == number(row["low"]) and number(row["high"]) == number(row["high"])
+    """Whether there is an interval; one without width is that of a difference that does not vary."""
+    low, high = number(row["low"]), number(row["high"])
+    return low == low and high == high and low != high
 
 
 def _method(row: Row) -> list[str]:
     """The method of the difference with its degrees of freedom, from its codes."""
     found = {code.name: code for code in codes.decode(row.get("method_code") or "")}
     df = f"{float(str(found['scale_t']['df'])):.3g}" if "scale_t" in found else ""
+    df = f"{df} {'degree' if df == '1' else 'degrees'} of freedom" if df else ""
     if (own := found.get("obuchowski_rockette")) is not None:
         what = (
             "readers and cases random"
             if own["readers"] == own["cases"] == "random"
             else f"readers {own['readers']}, cases {own['cases']}"
         )
-        return [f"Obuchowski–Rockette, {what}", *([f"{df} degrees of freedom by Hillis"] if df else [])]
+        return [f"Obuchowski–Rockette, {what}", *([f"{df} by Hillis"] if df else [])]
     if {"u_statistics_centred", "u_statistics", "v_statistics"} & set(found):
-        return ["U-statistics, readers and cases random", *([f"{df} degrees of freedom"] if df else [])]
+        return ["U-statistics, readers and cases random", *([df] if df else [])]
     return []
 
 
