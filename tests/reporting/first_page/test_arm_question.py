@@ -8,6 +8,8 @@ from overread import codes
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
+from overread.reporting.sections.reader_results.arm_pairs import pairs
+from overread.reporting.sections.reader_results.arm_sentences import for_paper
 from tests.reporting.first_page.test_leading_question import READS, in_two_arms, row
 
 
@@ -75,3 +77,10 @@ def test_arms_and_readers_with_bare_numbers_say_what_is_numbered(evidence_folder
 def test_only_the_measures_of_the_page_are_explained(evidence_folder):
     _, page = page_of(evidence_folder, in_two_arms())
     assert [t for t, _ in page.terms if t != "P"] == ["AUC", "95% interval", "Filled and hollow marks"]
+
+
+def test_one_degree_of_freedom_is_singular(evidence_folder):
+    method = codes.encode(codes.method("scale_t", df=1.0))
+    joined = codes.encode(codes.method("u_statistics_centred"))
+    evidence, _ = page_of(evidence_folder, changed({"method_code": f"{joined} {method}"}))
+    assert "; 1 degree of freedom; " in for_paper(pairs(evidence)[0], "auc")

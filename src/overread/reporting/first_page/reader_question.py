@@ -54,7 +54,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
     outputs = sorted(_outputs(reads), key=lambda o: o.finding not in lead)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     readers = (
-        "Average reader",
+        "Pooled readers",
         "All reads together; each read has the same weight."
         if len(reads.readers(reads.findings[0])) > 1
         else "The reader.",
@@ -259,7 +259,7 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         key,
         name="answer",
         caption="Line: 95% interval for readers and patients like these." + _made(reads),
-        title="The models against the average reader, by reference standard",
+        title="The models against the pooled readers, by reference standard",
         note=f"Difference in sensitivity, {models} minus the readers, at the specificity of the readers.",
     )
 

@@ -32,6 +32,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     READERS,
     REFERENCE_NOTES,
     ReadRows,
+    arm_title,
     classes_of,
     few_reads,
     in_sentence,
@@ -200,7 +201,7 @@ def _reference_notes(found: Sequence[ReadRows]) -> list[Block]:
             said = (
                 [codes.render("notes", code) for code in codes_of(row) if code.name in REFERENCE_NOTES] if row else []
             )
-            arm = () if reads.only else (Cell(reads.arm),)
+            arm = () if reads.only else (Cell(arm_title(reads.arm)),)
             body += [(Cell(reads.heading(finding)), *arm, Cell("; ".join(said)))] if said else []
     head = heads("Finding", *([] if found[0].only else ["Arm"]), "Estimation")
     title = "Dawid–Skene reference standard, by finding"
@@ -239,7 +240,7 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
                 if any(map(known, got)):
                     first = next(row for row in got if row is not None)
                     counted = replace(classes_of(first), note=reads_of(first))
-                    arm = (Cell(reads.arm),) if several else ()
+                    arm = (Cell(arm_title(reads.arm)),) if several else ()
                     cells = [reads_cell(row) if row else Cell("") for row in got]
                     rows.append((Cell(reference_title(reference)), *arm, counted, *cells))
         head = found[0].heading(finding)

@@ -31,6 +31,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     in_sentence,
     output_title,
     point_title,
+    reader_title,
     reads_cell,
     reference_title,
     with_calls,
@@ -89,7 +90,7 @@ def _graded(reads: ReadRows, finding: str) -> list[Table]:
     rows = by(pick(reads.frame, finding=finding), "reference", "metric", "at", "rater")
     body: list[tuple[Cell, ...]] = []
     for reference in reads.references:
-        people = [("Mean reader", rows.get((reference, "auc", test, READERS)))]
+        people = [("Mean of the readers", rows.get((reference, "auc", test, READERS)))]
         people += [(r, rows.get((reference, "auc", "", r))) for r in reads.readers(finding)]
         models = [(o, rows.get((reference, "auc", test, o))) for o in reads.outputs(finding)]
         shown = [(name, row) for name, row in (*models, *people) if row]
@@ -98,7 +99,7 @@ def _graded(reads: ReadRows, finding: str) -> list[Table]:
             less = rows.get((reference, "auc_difference", test, name))
             cells = (reads_cell(less, signed=True), p_cells(less)[0]) if less else (Cell(""), Cell(""))
             body.append((Cell(output_title(name)), reads_cell(row), *cells))
-    head = heads("", "AUC", "Model − mean reader", "P")
+    head = heads("", "AUC", "Model − mean of the readers", "P")
     caption = f"{reads.heading(finding)}: AUCs of graded reads; readers and cases are random."
     return [table(caption, (head,), body, compact=True)] if body else []
 
@@ -142,7 +143,13 @@ def _pairwise(reads: ReadRows, finding: str) -> list[Table]:
                 cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
                 body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
     caption = f"{reads.heading(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
-    head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
+    head = heads(
+        "Model",
+        "Threshold",
+        "Model against readers",
+        "Mean of the readers against all others",
+        "Model − mean of the readers",
+    )
     remark = "No reference standard is used: pairwise F1 measures agreement, not accuracy."
     return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
 
@@ -212,7 +219,7 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
                 if reader != READERS
                 else [Cell("")] * len(extra)
             )
-            name = Cell(together_title(got), "strong") if reader == READERS else Cell(reader)
+            name = Cell(together_title(got), "strong") if reader == READERS else Cell(reader_title(reader))
             counted = classes_of(next(row for row in got if row))
             body.append((name, counted, *(reads_cell(row) if row else Cell("") for row in got), *more))
     titles = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
