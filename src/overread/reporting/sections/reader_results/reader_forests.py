@@ -136,7 +136,8 @@ def curves_figure(evidence: ReportData, arms: Sequence[tuple[str, Row | None]], 
         return None
     caption = (
         f"{evidence.heading(finding)}: empirical ROC curve of each reader and of the mean of the readers (mean "
-        f"sensitivity at each specificity){', by arm' if len(drawn) > 1 else ''}; reference standard: {in_sentence(reference)}."
+        f"sensitivity at each specificity){', by arm' if len(drawn) > 1 else ''}; reference standard: "
+        f"{in_sentence(reference)}."
     )
     name = f"curves-{finding}-{reference}"
     alt = f"{caption} " + "; ".join(f"{d.title}: {d.label}" for d in drawn if d.label)
