@@ -254,7 +254,7 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     )
     assert page.more.endswith("which favours them; the label truth is not stated to be made from their reads.")
     blocks = [r[0].text for r in page.detail[0].rows if r[0].kind == "group"]
-    assert blocks[0].startswith("truth: labels not stated to be made from these reads")
+    assert blocks[0].startswith("truth: labels not stated as from these reads")
     assert page.table.rows[0][0].text == "By the label truth"
 
 

@@ -205,11 +205,11 @@ def _groups(reads: ReadRows) -> list[tuple[str, list[str]]]:
     labels = reads.stated
     derived = [r for r in reads.references if r not in labels]
     named = (
-        ("Labels not stated to be made from these reads", [r for r in labels if r not in reads.made | reads.named]),
-        ("Labels made by readers who are not judged by them", [r for r in labels if r in reads.named]),
+        ("Labels not stated as from these reads", [r for r in labels if r not in reads.made | reads.named]),
+        ("Labels of readers not judged by them", [r for r in labels if r in reads.named]),
         ("Labels made from reads of these readers", [r for r in labels if r in reads.made]),
         ("Derived from reads of these readers", [r for r in derived if r != OTHERS]),
-        ("Derived, without the reader who is evaluated", [r for r in derived if r == OTHERS]),
+        ("Derived, without the reader evaluated", [r for r in derived if r == OTHERS]),
     )
     return [(title, found) for title, found in named if found]
 

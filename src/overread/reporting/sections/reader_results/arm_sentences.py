@@ -32,7 +32,9 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     where = f"{pair.title}, " if several else ""
     if not said:
         return f"{where}{minus(pair)}: no difference could be computed."
-    return f"{where}{minus(pair)}, mean of the readers: {'; '.join(said)}."
+    first = minus(pair)
+    first = f"A{first[1:]}" if not where and arm_title(pair.new) != pair.new else first  # "Arm 2" opens the sentence
+    return f"{where}{first}, mean of the readers: {'; '.join(said)}."
 
 
 def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
