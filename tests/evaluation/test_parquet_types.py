@@ -76,13 +76,24 @@ def test_lists_bytes_and_times_are_refused_wherever_they_are(tmp_path, frame, co
         (IMAGES, "rows", layouts.images),
         (SCORES, "score", layouts.predictions),
         (SCORES, "model", layouts.predictions),
-        (WIDE, "edema", layouts.predictions),
         (LABELS, "case_id", layouts.labels),
     ],
 )
 def test_dates_and_booleans_are_no_numbers_and_no_names(tmp_path, frame, column, read, kind):
     with pytest.raises(InputError):
         read(parquet(tmp_path, frame, column, kind))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["date", "datetime"])
+def test_dates_are_no_scores(tmp_path, kind):
+    with pytest.raises(InputError):
+        layouts.predictions(parquet(tmp_path, WIDE, "edema", kind))
+
+
+def test_booleans_in_place_of_scores_are_decisions(tmp_path):
+    read = layouts.predictions(parquet(tmp_path, WIDE, "edema", "Boolean"))
+    assert read.frame["score"].to_list() == [1.0, 0.0] * 2
 
 
 @pytest.mark.parametrize("kind", ["date", "datetime", "Boolean"])

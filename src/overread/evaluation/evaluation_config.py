@@ -31,6 +31,7 @@ _WHOLE = {
     "seed": (0, limits.SEED),
 }
 CROSS = " × "  # joins the names of two crossed columns, and their levels
+_RATING = 10**6  # no rating scale reaches further
 _LONGEST = 100  # operating points, thresholds, bands, subgroups
 _ROLES = ("pooled", "single", "matched")
 HYPOTHESES = ("H1", "H2")
@@ -393,8 +394,8 @@ def _arm_problems(config: EvaluationConfig) -> list[InputError]:
         if finding and finding not in known:
             hint = did_you_mean(finding, known)
             problems.append(InputError("evaluation.rating_cutoffs", "findings", f"'{finding}'", do=hint))
-        elif not limits.is_number(cutoff):
-            problems.append(InputError(where, "a rating", limits.shown(cutoff)))
+        else:
+            problems += limits.outside(where, cutoff, -_RATING, _RATING)
     return problems
 
 

@@ -31,6 +31,7 @@ from overread.protocol.input_tables import (
     stacked_labels,
     stacked_predictions,
     stacked_thresholds,
+    with_patients_named,
     without_used,
 )
 from overread.protocol.reader_files import stacked_reads
@@ -358,6 +359,8 @@ def _read(
     truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
     answers = [(f, read_layouts.reads(f, name=name, **words)) for name, f in answering]
+    if not cases:
+        truths, answers = with_patients_named(truths), with_patients_named(answers)
     sat = [(f, read_layouts.sittings(f)) for f in sitting_files]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}

@@ -14,6 +14,7 @@ from overread.errors import InputError, did_you_mean
 from overread.evaluation import EvaluationConfig
 from overread.evaluation.join import layouts
 from overread.evaluation.join.account import TABLES, UNMATCHED, Dropped, account_frame
+from overread.evaluation.join.column_names import find
 from overread.findings import Vocabulary
 from overread.tables.records.configuration import with_settings
 from overread.tables.records.kinds import ModelRecord
@@ -146,6 +147,16 @@ def description(read: layouts.Read) -> dict[str, Any]:
     """How a file was understood, for run.json."""
     like = {"columns that look like findings": list(read.findings_like)} if read.findings_like else {}
     return {"text": list(read.dialect), "columns": dict(read.columns), "columns not used": list(read.unused)} | like
+
+
+def with_patients_named(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[Any, layouts.Read]]:
+    """The tables, with a line of the account for a column of patients that only a table of images could use."""
+    tables_read = []
+    for file, read in understood:
+        column = find(read.unused, "patient_id", file)
+        noted = [Dropped("columns", codes.note("patients_not_used", column=column), 1, stage=TABLES)] if column else []
+        tables_read.append((file, replace(read, dropped=(*read.dropped, *noted))))
+    return tables_read
 
 
 def without_used(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[Any, layouts.Read]]:

@@ -151,7 +151,8 @@ def read_makers(given: Any, *, notes: list[tables.Note]) -> pl.DataFrame:
     for name, expected in (("source", "the label source"), ("reader", "the reader who made the label")):
         keys[find_any(frame.columns, (name,), given, expected)] = name
     keys |= renamed(frame.columns, ("finding",), given)
-    return tables.check(frame.select(list(keys)).rename(keys), "made_by", where=given, notes=notes)
+    named = frame.select(pl.col(column).alias(name) for column, name in keys.items())
+    return tables.check(named, "made_by", where=given, notes=notes)
 
 
 def made_sources(reads: pl.DataFrame) -> tuple[str, ...]:

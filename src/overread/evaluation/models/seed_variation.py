@@ -34,7 +34,7 @@ from overread.evaluation.models.standalone import auc_over
 from overread.evaluation.progress import advancing
 from overread.evaluation.subgroups.case_groups import few_evaluable, group_pairs, split_by_groups
 from overread.evaluation.subgroups.difference_contrasts import contrast_rows, pairs_among
-from overread.evaluation.subgroups.group_analyses import estimates_by_group
+from overread.evaluation.subgroups.group_analyses import BY_GROUP
 from overread.evaluation.subgroups.group_differences import (
     DIFFERENCES,
     Differences,
@@ -124,7 +124,7 @@ def _headlines(
         mine: Differences = {}
         for groups in split_by_groups(own, member, population):
             if groups.name in columns:
-                mine |= differences(own, groups, estimates_by_group(own, groups)[1])
+                mine |= differences(own, groups, [m for analysis in BY_GROUP for m in analysis(own, groups)[1]])
         place = own.place(Analysis.SEEDS, "", member, population)
         for key, terms in mine.items():
             made = difference_row(own, place, key, terms)

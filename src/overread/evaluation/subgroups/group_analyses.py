@@ -7,12 +7,15 @@ from overread.evaluation.context.analysis_context import AnalysisContext
 from overread.evaluation.context.estimate_rows import Row
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.progress import advancing
-from overread.evaluation.subgroups.case_groups import CaseGroups, split_by_groups
+from overread.evaluation.subgroups.case_groups import split_by_groups
 from overread.evaluation.subgroups.difference_contrasts import contrast_rows, model_pairs
 from overread.evaluation.subgroups.group_aucs import auc_rows
 from overread.evaluation.subgroups.group_differences import Differences, difference_rows, differences
 from overread.evaluation.subgroups.group_gaps import Measure, adjusted
 from overread.evaluation.subgroups.group_rates import rate_rows, underdiagnosis, underdiagnosis_rows
+
+BY_GROUP = (auc_rows, rate_rows, underdiagnosis_rows)
+"""What is estimated in the groups of a column: each returns rows, gaps among them, and measures."""
 
 
 def subgroup_rows(context: AnalysisContext) -> list[Row]:
@@ -26,21 +29,13 @@ def subgroup_rows(context: AnalysisContext) -> list[Row]:
             mine: list[Row] = []
             signed: Differences = {}
             for groups in advancing(split_by_groups(context, rater, population)):
-                group_rows, measures = estimates_by_group(context, groups)
-                mine += group_rows
+                measures: list[Measure] = []
+                for analysis in advancing(BY_GROUP):
+                    group_rows, measured = analysis(context, groups)
+                    mine, measures = mine + group_rows, measures + measured
                 signed |= differences(context, groups, measures)
             mine += underdiagnosis(context, rater, population) if mine else []
             rows += adjusted(mine, f"{rater}, {population.name}")
             rows += difference_rows(context, context.place(Analysis.SUBGROUPS, "", rater, population), signed)
             found[rater, population] = signed
     return rows + contrast_rows(context, Analysis.SUBGROUPS, found, model_pairs(context))
-
-
-def estimates_by_group(context: AnalysisContext, groups: CaseGroups) -> tuple[list[Row], list[Measure]]:
-    """Estimate every metric in the groups of a column, and the gaps; also return the measures."""
-    rows: list[Row] = []
-    measures: list[Measure] = []
-    for analysis in advancing((auc_rows, rate_rows, underdiagnosis_rows)):
-        more, found = analysis(context, groups)
-        rows, measures = rows + more, measures + found
-    return rows, measures

@@ -98,9 +98,15 @@ def _of_blocks(votes: _Votes) -> list[Text | None]:
     for k in reversed(range(shares.shape[1])):
         low, high = int(shares[:, k].argmin()), int(shares[:, k].argmax())
         if _apart(shares[low, k], shares[high, k], cases[low], cases[high]):
-            share = {"low": float(shares[low, k]), "high": float(shares[high, k])}
-            readers = {"low_readers": votes.names(blocks == low), "high_readers": votes.names(blocks == high)}
-            return [codes.note("blocks_apart", n=n, **share, **readers)]
+            apart = codes.note(
+                "blocks_apart",
+                n=n,
+                low=float(shares[low, k]),
+                high=float(shares[high, k]),
+                low_readers=votes.names(blocks == low),
+                high_readers=votes.names(blocks == high),
+            )
+            return [apart]
     return []
 
 
