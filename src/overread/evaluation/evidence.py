@@ -37,6 +37,7 @@ from overread.evaluation.context.thresholds import (
     origin_sentences,
 )
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.hypotheses.hypothesis_inputs import check_asked
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
@@ -258,6 +259,7 @@ def _checked(
 ) -> _Tables:
     """Check the tables, make identifiers canonical, and mark the images of tuning predictions."""
     check_complete(labels, predictions, reads)
+    check_asked(config, predictions, reads)
     found = list(notes)
     named: dict[str, Any] = {"notes": found, "vocabulary": config.vocabulary}
     dropped: list[Dropped] = []

@@ -321,6 +321,12 @@ def overall(evidence: ReportData, analysis: str, metric: str) -> pl.DataFrame:
     )
 
 
+def left_out(evidence: ReportData) -> pl.DataFrame:
+    """The lines of the account without graded reads, which are used and only have no call."""
+    name = pl.col("reason_code").fill_null("").str.starts_with("scores_without_call")
+    return evidence.account.filter(~name)
+
+
 def by(frame: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], Row]:
     """The rows found by the values of these columns; of rows with equal values the first."""
     found: dict[tuple[str, ...], Row] = {}

@@ -406,7 +406,9 @@ def test_graded_reads_alone_give_areas_and_no_rates(reader_study):
     mean = one(rows, metric="auc", rater="(readers)", at="test=obuchowski-rockette")
     assert mean["estimate"] == pytest.approx(np.mean([roc.auc(y, s).value for s in table]))
     said = dict(e.account.select("reason", "count").rows())
-    assert said["scores without a call: not used in sensitivity, specificity and agreement"] == 6 * len(cases)
+    used = "graded reads without a call: used for the AUC and for agreement on grades"
+    assert said[f"{used}; sensitivity and specificity need evaluation.rating_cutoffs"] == 6 * len(cases)
+    assert not any("Product bootstrap" in note or "uncertain calls" in note for note in e.notes)
 
 
 def test_calls_are_compared_by_u_statistics(reader_study):

@@ -24,6 +24,7 @@ CAST = Cast(
     trained=False,
 )
 RECIPE = {"size": 128, "fit": "pad", "window": "full"}
+AC = {"analysis": "agreement", "metric": "gwet_ac1"}
 TRAINING = {"epochs": 6, "batch_size": 32, "learning_rate": 3e-4, "weights": None, "positive_weight_cap": 10.0}
 
 
@@ -166,6 +167,8 @@ CASES = [
     ("dawid_skene_refused",
      {"estimates": rows({"analysis": "readers", "estimate": NAN, "note_codes": codes.encode(
          codes.note("dawid_skene_refused", finding="edema"))})}, {"estimates": rows({"analysis": "readers"})}),
+    ("gwet_ac1", {"estimates": rows(AC | {"at": ""})}, {"estimates": rows(AC | {"at": "weights=linear"})}),
+    ("gwet_ac2", {"estimates": rows(AC | {"at": "weights=linear"})}, {"estimates": rows(AC | {"at": ""})}),
     ("graded_agreement", {"estimates": rows({"analysis": "agreement", "at": "weights=linear"})},
      {"estimates": rows({"analysis": "agreement", "at": "", "estimate": 0.5})}),
     ("intra_reader", {"estimates": rows({"analysis": "agreement", "at": "readings=first,second"})},

@@ -22,7 +22,7 @@ SENTENCES = {sentence.name: sentence for sentence in all_sentences()}
 FACTS = {
     "protocol": {}, "no_protocol": {}, "cohort": {}, "heatmaps": {}, "several_sites": {}, "densenet": {},
     "majority": {}, "majority_others": {}, "dawid_skene": {}, "dawid_skene_failed": {}, "dawid_skene_refused": {},
-    "graded_agreement": {}, "intra_reader": {}, "policies_uncertain": {},
+    "graded_agreement": {}, "gwet_ac1": {}, "gwet_ac2": {}, "intra_reader": {}, "policies_uncertain": {},
     "mean_of_sites": {}, "pairs_of_sites": {},
     "roc_band": {}, "finite_population": {}, "sampled_within_strata": {}, "recalibrated_here": {},
     "arms_compared": {}, "arms_by_others": {}, "arms_adjusted": {}, "model_tests_adjusted": {},

@@ -241,3 +241,11 @@ def test_coverage_of_the_summaries_and_size_of_their_test():
         rejected.append(smooth_curve(rng.random(800) < expit(z), expit(z)).ici.p < 0.05)
     assert (np.mean(inside, axis=0) > 0.95 - 3 * np.sqrt(0.95 * 0.05 / runs)).all()
     assert np.mean(rejected) == pytest.approx(0.05, abs=3 * np.sqrt(0.95 * 0.05 / runs))
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_valued_probabilities_give_no_warning_and_no_interval():
+    x = np.arange(40) % 10 == 0
+    curve = smooth_curve(np.arange(40) % 3 == 0, np.where(x, 0.9, 0.1))
+    assert isnan(curve.e90.low)
+    assert isnan(curve.e90.high)

@@ -138,12 +138,16 @@ class ReaderContext:
     def words(self) -> tuple[str, ...]:
         """Return what a reader of the evidence must know about the reads."""
         panel, config = self.panel, self.config
+        called = any(bool(np.isfinite(call).any()) for call in panel.call.values())
+        uncertain = f"; uncertain calls: {config.uncertain_calls}" if called else ""
         sentences = [
             f"Reads: {panel.case.size:,} answers by {len(panel.readers)} readers on {len(panel.case_id):,} cases of "
-            f"{patients_text(panel.n_patients)}; uncertain calls: {config.uncertain_calls}.",
+            f"{patients_text(panel.n_patients)}{uncertain}.",
             f"References side by side: {', '.join(panel.references)}.",
-            f"Product bootstrap: {len(self.drawn):,} resamples of readers and, independently, of patients.",
         ]
+        if called or config.rating_cutoffs != {}:  # graded reads without a cut-off have no call to resample
+            drawn = f"{len(self.drawn):,} resamples of readers and, independently, of patients"
+            sentences.append(f"Product bootstrap: {drawn}.")
         reader_made = [r for r in panel.references if r in (*DERIVED, *config.made_by_all)]
         sentences += (
             [f"Made from these readers' own reads, which favours them: {', '.join(reader_made)}."]

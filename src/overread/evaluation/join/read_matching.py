@@ -104,6 +104,8 @@ def join_reads(
 
 def _sound(reads: pl.DataFrame) -> pl.DataFrame:
     """Return the reads in plain types; reads without call and score are refused."""
+    if reads.is_empty():
+        raise InputError("reads", "reads", "none", do="Give a row for every case that a reader read.")
     empty = reads.filter(pl.col("score").is_null() & pl.col("call").is_null())
     if empty.height:
         raise InputError(

@@ -149,6 +149,11 @@ AUC_TERM = (
     "The probability that a radiograph with the finding gets a higher score than one without it: 0.5 is chance, 1 is "
     "complete separation.",
 )
+AUC_WITHIN_TERM = (
+    "AUC",
+    "The probability that a radiograph with the finding gets a higher score than one without it from the same "
+    "hospital: 0.5 is chance, 1 is complete separation. Radiographs of different hospitals are not compared.",
+)
 THRESHOLD_TERM = (
     "Threshold",
     "The score from which a radiograph is marked. Sensitivity: the proportion marked of those with the finding. "

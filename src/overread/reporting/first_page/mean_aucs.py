@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from overread.reporting.estimate_cells import known
-from overread.reporting.first_page.first_page_parts import negated
-from overread.reporting.number_format import number
+from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.first_page.first_page_parts import negated, spelled
+from overread.reporting.number_format import fixed, number, plural
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -82,16 +82,32 @@ def model_means(evidence: ReportData) -> ModelMeans:
 
 @dataclass(frozen=True, slots=True)
 class MeanRate:
-    """A rate at a threshold that is meant for another rate."""
+    """A rate at a threshold that is meant for another rate, or that has a name."""
 
     metric: str
-    meant: str  # "90% specificity"
+    threshold: str  # "threshold meant for 90% specificity", "given threshold “published”"
+    first: bool  # the first rate at this threshold
     rows: dict[tuple[str, ...], Row]  # by rater, population
+
+    @property
+    def where(self) -> str:
+        """The thresholds of several findings in the plural."""
+        return self.threshold.replace("threshold ", "thresholds ", 1)
+
+    @property
+    def title(self) -> str:
+        """The heading of the rate in a table."""
+        metric = self.metric.capitalize()
+        return f"{metric}, {self.threshold}" if self.first else f"{metric} there"
 
 
 def mean_rates(evidence: ReportData) -> list[MeanRate]:
-    """Sensitivity and specificity at the first threshold for a specificity, then the other way round."""
-    made = []
+    """Sensitivity and specificity at the first threshold for a specificity, the first for a sensitivity, and the first
+    with another name.
+
+    At a threshold for a sensitivity only the specificity is given where one for a specificity goes before.
+    """
+    made: list[MeanRate] = []
     finding = evidence.cast.findings[0] if len(evidence.cast.findings) == 1 else MEAN
     frames = {
         m: pick(with_key(overall(evidence, "standalone", m), "operating_point"), finding=finding)
@@ -99,11 +115,39 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
     }
     wanted = set()
     for at in points_in_order(frames["sensitivity"]["at"]):
-        rate, target = operating_point(value_at(at, "operating_point"))
-        if not rate or rate in wanted:
+        name = value_at(at, "operating_point")
+        rate, target = operating_point(name)
+        if rate in wanted:
             continue
         wanted.add(rate)
-        meant = f"{100 * target:g}% {rate}"
-        metrics = ("sensitivity", "specificity") if rate == "specificity" else ("specificity",)
-        made += [MeanRate(m, meant, by(pick(frames[m], at=at), "rater", "population")) for m in metrics]
+        rows = {m: by(pick(frames[m], at=at), "rater", "population") for m in frames}
+        given = any(code_of(row, "threshold_given") for row in rows["sensitivity"].values())
+        meant = f"threshold meant for {100 * target:g}% {rate}" if rate else f"threshold “{name}”"
+        metrics = ("specificity",) if rate == "sensitivity" else tuple(frames)
+        words = meant if rate or not given else f"given {meant}"
+        made += [MeanRate(m, words, i == 0, rows[m]) for i, m in enumerate(metrics)]
     return made
+
+
+def same_site(row: Row | None) -> bool:
+    """Whether an AUC is over pairs of cases of the same hospital."""
+    return code_of(row, "aggregation_stratified") is not None
+
+
+def pairs_line(means: ModelMeans, rater: str, population: str) -> str:
+    """Over which pairs the AUC of a model is, where only cases of the same hospital are compared."""
+    row = means.whole(rater, population)
+    code = code_of(row, "aggregation_stratified")
+    if row is None or code is None:
+        return ""
+    n, sites = (int(str(code[key])) for key in ("n_pairs", "n_sites"))
+    said = f"AUC over {plural(n, 'pair')} of cases of the same hospital, {plural(sites, 'hospital')}"
+    frames = (overall(means.evidence, "standalone", m) for m in ("auc", "auc_difference"))
+    every, change = (
+        next(iter(pick(f, rater=rater, population=population, finding=row["finding"], at="pairs=all").to_dicts()), None)
+        for f in frames
+    )
+    if not known(every):
+        return f"{said}."
+    told = f" (difference {spelled(change, signed=True, nested=True)})" if known(change) else ""
+    return f"{said}; over all pairs {fixed(every['estimate'])}{told}."

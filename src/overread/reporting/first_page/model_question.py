@@ -12,6 +12,7 @@ from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mar
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
+    AUC_WITHIN_TERM,
     MARK_TERM,
     THRESHOLD_TERM,
     FirstPage,
@@ -24,7 +25,7 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
     undecided,
 )
-from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates, model_means
+from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates, model_means, pairs_line, same_site
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, in_order, population_title
 
@@ -39,7 +40,7 @@ def models_page(evidence: ReportData) -> FirstPage:
     ranked = means.ranked(lead)
     several = len(populations) > 1
     figure = _figure(means, ranked, populations)
-    more = " ".join(t for t in (_beside(means, ranked, populations), _at_threshold(evidence, ranked, lead)) if t)
+    more = _more(means, ranked, populations)
     table_shown = _table(means, ranked, populations)
     level = next((number(r["confidence"]) for r in means.areas.values() if r.get("confidence")), 0.95)
     return FirstPage(
@@ -51,7 +52,12 @@ def models_page(evidence: ReportData) -> FirstPage:
         figure,
         table_shown,
         _detail(means, ranked, lead),
-        (AUC_TERM, interval_term(level), *([THRESHOLD_TERM] if _tells_rates(table_shown, more) else []), MARK_TERM),
+        (
+            _auc_term(means, ranked, lead),
+            interval_term(level),
+            *([THRESHOLD_TERM] if _tells_rates(table_shown, more) else []),
+            MARK_TERM,
+        ),
     )
 
 
@@ -60,6 +66,19 @@ def _tells_rates(shown: Table | None, more: str) -> bool:
     titles = [cell.text for row in shown.head for cell in row] if shown is not None else []
     text = " ".join([*titles, more]).lower()
     return any(word in text for word in ("threshold", "sensitivity", "specificity"))
+
+
+def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
+    """The lines below the answer: the pairs of the AUC, differences at other hospitals, rates at thresholds."""
+    lead = populations[0] if populations else ""
+    pairs = pairs_line(means, ranked[0], lead) if ranked else ""
+    lines = (pairs, _beside(means, ranked, populations), _at_threshold(means.evidence, ranked, lead))
+    return " ".join(line for line in lines if line)
+
+
+def _auc_term(means: ModelMeans, ranked: Sequence[str], population: str) -> tuple[str, str]:
+    within = bool(ranked) and same_site(means.whole(ranked[0], population))
+    return AUC_WITHIN_TERM if within else AUC_TERM
 
 
 def _populations(means: ModelMeans) -> list[str]:
@@ -166,13 +185,15 @@ def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str) 
     rates = mean_rates(evidence)
     if not rates or not ranked:
         return ""
-    rate = rates[0]
-    said = [(r, row) for r in ranked[:2] if known(row := rate.rows.get((r, population)))]
-    if not said:
-        return ""
-    texts = [f"{spelled(row, level=i == 0)} for {r}" for i, (r, row) in enumerate(said)]
+    shown = [r for r in rates if r.threshold == rates[0].threshold]
+    shown = shown[:1] if "meant for" in shown[0].threshold else shown  # a given threshold fixes neither rate
     mean = "mean " if len(evidence.cast.findings) > 1 else ""
-    return f"At thresholds meant for {rate.meant}, the {mean}{rate.metric} is {listed(texts)}."
+    said: list[str] = []
+    for rate in shown:
+        found = [(r, row) for r in ranked[:2] if known(row := rate.rows.get((r, population)))]
+        texts = [f"{spelled(row, level=i == 0 and not said)} for {r}" for i, (r, row) in enumerate(found)]
+        said += [f"the {mean}{rate.metric} is {listed(texts)}"] if texts else []
+    return f"At {shown[0].where}, {listed(said)}." if said else ""
 
 
 def _figure(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Figure | None:
@@ -346,7 +367,7 @@ def _table(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str])
     columns = [areas, *([rate.rows.get((r, population)) for r in ranked] for rate in rates)]
     most = max(map(most_findings, columns))
     body = tuple((Cell(r), *(number_cell(column[i], most) for column in columns)) for i, r in enumerate(ranked))
-    titles = [_rate_title(rate.metric, rate.meant) for rate in rates]
+    titles = [rate.title for rate in rates]
     mean = (
         f"Mean over findings, with 95% interval. AUC over {plural(most_findings(areas), 'finding')}."
         if most
@@ -359,19 +380,6 @@ def _table(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str])
         note=mean,
     )
     return first_rows(made, "models")
-
-
-def _rate_title(metric: str, meant: str) -> str:
-    """The heading of a rate.
-
-    >>> _rate_title("specificity", "90% specificity"), _rate_title("sensitivity", "90% specificity")
-    ('Specificity there', 'Sensitivity, threshold meant for 90% specificity')
-    """
-    return (
-        f"{metric.capitalize()} there"
-        if meant.endswith(metric)
-        else f"{metric.capitalize()}, threshold meant for {meant}"
-    )
 
 
 def _table_by_hospital(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Table:

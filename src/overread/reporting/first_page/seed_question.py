@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
@@ -198,7 +198,7 @@ def _table(rows: SeedRows) -> Table:
     own = any(known(rows.ensemble(n, p)) for n in rows.variants for p in rows.populations)
     groups, points = rows.group(), rows.points[:1]
     titles = ["AUC", *(["AUC of the ensemble"] if own else [])]
-    titles += [t for at in points for t in (f"Sensitivity, {_point(at)}", "Specificity there")]
+    titles += [t for at in points for t in (f"Sensitivity, {_named(rows, at)}", "Specificity there")]
     titles += [f"AUC, {groups[1]}"] if groups else []
     body: list[tuple[Cell, ...]] = []
     for population in rows.populations:
@@ -218,17 +218,23 @@ def _table(rows: SeedRows) -> Table:
     return first_rows(Table("Means over training seeds", (head,), tuple(body), note=note), "rows")
 
 
-def _point(at: str) -> str:
+def _point(at: str, *, given: bool = False) -> str:
     """The words for an operating point.
 
-    >>> _point("operating_point=spec90"), _point("operating_point=published")
-    ('threshold meant for 90% specificity', 'threshold “published”')
+    >>> _point("operating_point=spec90"), _point("operating_point=published", given=True)
+    ('threshold meant for 90% specificity', 'given threshold “published”')
     """
     name = value_at(at, "operating_point")
     rate, target = operating_point(name)
     if rate:
         return f"threshold meant for {100 * target:g}% {rate}"
-    return f"threshold “{name}”" if name else at_title(at)
+    return f"{'given ' if given else ''}threshold “{name}”" if name else at_title(at)
+
+
+def _named(rows: SeedRows, at: str) -> str:
+    """The words for an operating point, with whether its threshold was given."""
+    found = (r for key, r in rows.found.items() if key[1] == "sensitivity" and key[2] == at)
+    return _point(at, given=any(code_of(r, "threshold_given") for r in found))
 
 
 def _detail(rows: SeedRows) -> tuple[Table, ...]:

@@ -285,6 +285,22 @@ def _sites(evidence: ReportData) -> list[Limitation]:
     return made
 
 
+def _without_pair(evidence: ReportData) -> list[Limitation]:
+    """Hospitals whose cases are compared with none, because all are of one class."""
+    rows = pick(overall(evidence, "standalone", "auc"), at="").to_dicts()
+    means = [r for r in rows if r["finding"] == MEAN] or rows  # a hospital without a pair for any finding
+    found = [c for name in ("sites_without_pair", "many_sites_without_pair") for c in _noted(means, name)]
+    if not found:
+        return []
+    code = max(found, key=lambda c: int(str(c["n"])))
+    n, sites = int(str(code["n"])), code["sites"]
+    named = list(sites) if isinstance(sites, tuple) else [str(sites)]
+    more = f" and {n - len(named)} more" if n > len(named) else ""
+    text = f"{listed(named)}{more}: {plural(int(str(code['cases'])), 'case')} of one class, in no AUC."
+    short = f"{plural(n, 'hospital')} without a pair"
+    return [Limitation(9, short, f"{short} of cases with and without a finding.", text, "discrimination")]
+
+
 def _few_readers(evidence: ReportData) -> list[Limitation]:
     rows = pick(evidence.estimates, analysis="readers")
     read = sorted({r for r in rows.filter(pl.col("arm") != "model")["rater"].to_list() if r and not r.startswith("(")})
@@ -425,6 +441,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _own_patients,
     _half,
     _sites,
+    _without_pair,
     _lost,
     _not_evaluated,
     _few_present,

@@ -51,7 +51,11 @@ def facts_of_reads(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "dawid_skene_failed", {}
     if any(c.name == "dawid_skene_refused" for c in note_codes(pick(data.estimates, analysis="readers"))):
         yield "dawid_skene_refused", {}
-    agreeing = computed(data).filter(pl.col("analysis") == "agreement")["at"].unique().to_list()
+    agreement = computed(data).filter(pl.col("analysis") == "agreement")
+    weighted = {bool(value_at(at, "weights")) for at in agreement.filter(pl.col("metric") == "gwet_ac1")["at"].unique()}
+    for is_weighted in sorted(weighted):
+        yield ("gwet_ac2" if is_weighted else "gwet_ac1"), {}
+    agreeing = agreement["at"].unique().to_list()
     if any(value_at(at, "weights") for at in agreeing):
         yield "graded_agreement", {}
     if any(value_at(at, "readings") for at in agreeing):

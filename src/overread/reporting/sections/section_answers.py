@@ -12,12 +12,12 @@ from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.arm_question import contrasts
-from overread.reporting.first_page.decision_question import decision_rows, decisions_only
+from overread.reporting.first_page.decision_question import decision_rows
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, overall, pick, value_at
+from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 
 
@@ -76,17 +76,18 @@ def operating(evidence: ReportData) -> str:
     mean = "mean " if len(evidence.cast.findings) > 1 else ""
     said = [
         f"{mean}{rate.metric} {spelled(row, level=i == 0)}"
-        for i, rate in enumerate(rates[:2])
+        for i, rate in enumerate(r for r in rates if r.threshold == rates[0].threshold)
         if known(row := rate.rows.get((evidence.cast.lead, population)))
     ]
-    if not said and decisions_only(evidence):
+    if not said:
         rows = decision_rows(evidence)
         found = [(m, rows.whole(m, evidence.cast.lead, population)) for m in ("sensitivity", "specificity")]
-        texts = [f"{mean}{m} {spelled(row, level=i == 0)}" for i, (m, row) in enumerate(found)]
+        texts = [f"{mean}{m} {spelled(row, level=i == 0)}" for i, (m, row) in enumerate(found) if known(row)]
+    if not said and texts:
         return f"The decisions of {evidence.cast.lead} have a {listed(texts)}{_at(evidence)}."
     if not said:
         return "The rates at the thresholds have no mean over findings; each is in the table."
-    return f"At thresholds meant for {rates[0].meant}, {evidence.cast.lead} has a {listed(said)}{_at(evidence)}."
+    return f"At {rates[0].where}, {evidence.cast.lead} has a {listed(said)}{_at(evidence)}."
 
 
 def readers(evidence: ReportData) -> str:
@@ -272,7 +273,7 @@ def not_computed(evidence: ReportData) -> str:
 
 def account(evidence: ReportData) -> str:
     """How many lines the account has."""
-    lines = evidence.account
+    lines = left_out(evidence)
     if lines.is_empty():
         return "Nothing was excluded."
     largest = max(lines.to_dicts(), key=lambda row: row["count"])

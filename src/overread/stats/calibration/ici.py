@@ -90,7 +90,8 @@ def summaries(
     for q in (0.5, 0.9):
         low, value, high = quantiles(absolute, np.array([q - AROUND, q, q + AROUND]), distances.sample.weights)
         near = (absolute >= low) & (absolute <= high)
-        shares.append(np.where(near, mass * sign, 0.0) / mass[near].sum())
+        within = mass[near].sum()  # 0 where a few distinct distances leave the window empty: no variance is defined
+        shares.append(np.where(near, mass * sign, 0.0) / (within if within > 0 else nan))
         case_influence.append(mass * (q - (absolute <= value)) * (high - low) / (2 * AROUND))
         values.append(float(value))
     largest = int(np.argmax(absolute))

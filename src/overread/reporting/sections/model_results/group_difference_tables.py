@@ -145,6 +145,7 @@ def difference_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence
     where = where.lower() if population == "internal" else where
     caption = f"Differences between two groups, {where}: first minus second group, mean over findings."
     remark = "Ratio: first divided by second group. P: test of no difference, Holm-adjusted over the pairs of groups."
+    remark += " Of a column with two groups the difference is the gap, which is not listed again."
     remark += "".join(f" {n[:1].upper()}{n[1:]}." for n in _common_notes(rows.values()))
     names = ("Groups", *(("Model",) if several else ()), "First", "Second", "Difference", "P", "Ratio")
     return table(caption, (heads(*names),), body, remark=remark, compact=True)

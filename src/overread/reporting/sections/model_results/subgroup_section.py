@@ -231,11 +231,13 @@ def _fullest(evidence: ReportData, frame: pl.DataFrame) -> list[str]:
 def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:
     """Gaps in the mean over findings and in under-diagnosis, at the first operating point; two columns per model."""
     point = first_point(frame)
-    whole = (pl.col("finding") == MEAN) | (pl.col("metric") == "gap_underdiagnosis")
-    rows = by(frame.filter(pl.col("at").is_in(["", point]), whole), "metric", "subgroup", "rater")
+    whole = (pl.col("finding") == MEAN) | pl.col("metric").str.contains("underdiagnosis", literal=True)
+    shown = frame.filter(pl.col("at").is_in(["", point]), whole, pl.col("rater").is_in(raters))
+    rows = by(shown, "metric", "subgroup", "rater")
     body: list[tuple[Cell, ...]] = []
     for metric, title in _GAPS:
         mine = [s for s in _subgroups(frame) if any((metric, s, r) in rows for r in raters)]
+        mine = [s for s in mine if not _is_difference(pick(shown, subgroup=s), metric)]
         body += [group(f"Gap in {title}", 1 + 2 * len(raters))] if mine else []
         for subgroup in mine:
             got = [rows.get((metric, subgroup, r)) for r in raters]
@@ -254,6 +256,13 @@ def _gap_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str],
     )
     first = (Cell(""), *(Cell(r, kind="group", span=2) for r in raters))
     return table(caption, (first, heads("", *(("Gap", "P") * len(raters)))), body, remark=remark, compact=True)
+
+
+def _is_difference(frame: pl.DataFrame, gap: str) -> bool:
+    """Whether the gap of a column is its signed difference: it has two groups, and their difference is given."""
+    groups = set(frame.filter(pl.col("metric") == gap.removeprefix("gap_"))["level"]) - {"", _ALL, "UNKNOWN"}
+    signed = with_contrast(pick(frame, metric=f"{gap.removeprefix('gap_')}_difference"), "level")
+    return len(groups) == 2 and signed.height > 0
 
 
 def _gap_cell(row: Row | None) -> Cell:

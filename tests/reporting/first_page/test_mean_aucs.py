@@ -1,0 +1,80 @@
+"""The numbers of models on the first page: rates at thresholds, and the pairs of an AUC."""
+
+from __future__ import annotations
+
+import pytest
+
+from overread import codes
+from overread.reporting.first_page.first_page_parts import AUC_TERM, AUC_WITHIN_TERM
+from overread.reporting.first_page.question import leading_page
+from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.report_data import read_evidence
+from overread.reporting.sections.section_answers import operating
+from tests.reporting.first_page.test_leading_question import over, row
+
+GIVEN = codes.notes(codes.note("threshold_given", source="t.csv"), over(3))
+PAIRS = codes.note("aggregation_stratified", n_pairs=5659, n_sites=25, n_sites_without_pair=2)
+
+
+def auc(note, **more):
+    """The mean AUC and those of two findings, so that there is a mean."""
+    rows = [row("auc", 0.912, 0.892, 0.932, finding=f, **more) for f in ("edema", "mass")]
+    return [row("auc", 0.912, 0.892, 0.932, note=note, **more), *rows]
+
+
+def rates(at, note):
+    """The mean sensitivity and specificity at one operating point."""
+    pairs = (("sensitivity", 0.726), ("specificity", 0.9))
+    return [row(m, v, v - 0.05, v + 0.05, at=at, note=note) for m, v in pairs]
+
+
+def test_the_rates_at_a_given_threshold_are_on_the_page_and_in_the_answer(evidence_folder):
+    evidence = read_evidence(evidence_folder([*auc(over(3)), *rates("operating_point=published", GIVEN)]), {})
+    page = leading_page(evidence)
+    assert page.more == (
+        "At given thresholds “published”, the mean sensitivity is 0.726 (95% interval 0.676 to 0.776) for acme and the "
+        "mean specificity is 0.900 (0.850 to 0.950) for acme."
+    )
+    titles = [cell.text for cell in page.table.head[0]]
+    assert titles == ["Model", "AUC", "Sensitivity, given threshold “published”", "Specificity there"]
+    assert operating(evidence) == (
+        "At given thresholds “published”, acme has a mean sensitivity 0.726 (95% interval 0.676 to 0.776) and mean "
+        "specificity 0.900 (0.850 to 0.950)."
+    )
+
+
+def test_decisions_beside_scores_have_their_mean_in_the_answer(evidence_folder):
+    evidence = read_evidence(evidence_folder([*auc(over(3)), *rates("decision", over(3))]), {})
+    assert operating(evidence).startswith("The decisions of acme have a mean sensitivity 0.726")
+
+
+def test_a_threshold_for_a_rate_is_not_called_given(evidence_folder):
+    evidence = read_evidence(evidence_folder([*auc(over(3)), *rates("operating_point=spec90", over(3))]), {})
+    assert leading_page(evidence).more.startswith("At thresholds meant for 90% specificity, the mean sensitivity is")
+
+
+def test_an_auc_over_pairs_of_the_same_hospital_says_so_with_that_over_all_pairs(evidence_folder):
+    without = codes.note("many_sites_without_pair", n=2, cases=9, sites=("elm",))
+    rows = auc(codes.notes(over(3), PAIRS, without))
+    rows.append(row("auc", 0.9134, 0.9, 0.93, at="pairs=all", note=over(3)))
+    rows.append(row("auc_difference", 0.001, -0.008, 0.011, at="pairs=all", contrast="pairs:site", note=over(3)))
+    evidence = read_evidence(evidence_folder(rows), {})
+    page = leading_page(evidence)
+    assert page.more == (
+        "AUC over 5,659 pairs of cases of the same hospital, 25 hospitals; over all pairs 0.913 (difference +0.001, "
+        "95% interval −0.008 to +0.011)."
+    )
+    assert page.terms[0] == AUC_WITHIN_TERM
+    found = {x.short: f"{x.head} {x.text}" for x in limitations(evidence)}
+    assert found["2 hospitals without a pair"] == (
+        "2 hospitals without a pair of cases with and without a finding. elm and 1 more: 9 cases of one "
+        "class, in no AUC."
+    )
+
+
+@pytest.mark.parametrize("name", ["aggregation_pooled", ""])
+def test_an_auc_over_all_pairs_keeps_its_term(evidence_folder, name):
+    note = codes.note(name, n_pairs=9, n_sites=2, n_sites_without_pair=0) if name else codes.NONE
+    page = leading_page(read_evidence(evidence_folder(auc(codes.notes(over(3), note))), {}))
+    assert page.terms[0] == AUC_TERM
+    assert page.more == ""

@@ -1,0 +1,34 @@
+"""The gap of a column with two groups is their difference, which is given once."""
+
+from __future__ import annotations
+
+from overread.reporting.report_data import pick, read_evidence
+from overread.reporting.sections.model_results.subgroup_section import _gap_table
+from tests.reporting.first_page.test_leading_question import row
+
+
+def of_column(column, levels, *, signed):
+    """The AUCs of the groups of a column, their gap, and the difference of the first two."""
+    more = {"analysis": "subgroups", "subgroup": column}
+    rows = [row("auc", 0.8, 0.7, 0.9, level=level, **more) for level in levels]
+    pair = {"level": levels[0], "contrast": f"level:{levels[1]}"}
+    rows.append(row("gap_auc", 0.03, 0.0, 0.08, **pair, **more))
+    return [*rows, row("auc_difference", -0.03, -0.08, 0.01, **pair, **more)] if signed else rows
+
+
+def columns_of(evidence_folder, *rows):
+    """The columns of the table of gaps."""
+    evidence = read_evidence(evidence_folder([r for own in rows for r in own]), {})
+    made = _gap_table(evidence, pick(evidence.estimates, analysis="subgroups"), ["acme"], "internal")
+    return [r[0].text for r in made.rows if r[0].kind != "group"] if made else None
+
+
+def test_a_column_of_two_groups_with_their_difference_has_no_gap_beside_it(evidence_folder):
+    sex = of_column("sex", ("F", "M"), signed=True)
+    age = of_column("age_band", ("<40", "40-59", "60+"), signed=True)
+    assert columns_of(evidence_folder, sex, age) == ["Age"]
+    assert columns_of(evidence_folder, sex) is None
+
+
+def test_a_column_of_two_groups_without_a_difference_keeps_its_gap(evidence_folder):
+    assert columns_of(evidence_folder, of_column("site", ("elm", "oak"), signed=False)) == ["Site"]
