@@ -127,7 +127,6 @@ def test_readers_and_several_label_files_go_in_as_they_are(files):
         "own",
         "panel",
         "majority",
-        "dawid-skene",
     }
     account = dict(pl.read_parquet(files / "out/account.parquet").select("reason", "count").rows())
     assert account[left_out] == 2

@@ -237,3 +237,29 @@ def test_arms_of_several_findings_have_the_range_of_the_difference(evidence_fold
         "Over 2 findings the difference runs from +0.044 (mass) to +0.094 (nodule), with 0 outside the interval in 1."
         in page.more
     )
+
+
+def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_table(evidence_folder):
+    rows = [{**r, "reference": "truth"} if r["reference"] == "panel" else r for r in against_readers()]
+    rows = [
+        {**r, "note_codes": "", "estimate": -r["estimate"], "low": -r["high"], "high": -r["low"]}
+        if r["metric"] == "sensitivity_difference" else r
+        for r in rows
+    ]  # fmt: skip
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "It depends on the reference standard: by the label truth the sensitivity of the models is higher (mass, acme: "
+        "+0.20, 95% interval +0.15 to +0.25); by the majority of the readers (derived) it is lower (−0.10, −0.15 to "
+        "−0.05)."
+    )
+    assert page.more.endswith("which favours them; the label truth is not stated to be made from their reads.")
+    blocks = [r[0].text for r in page.detail[0].rows if r[0].kind == "group"]
+    assert blocks[0].startswith("truth: labels not stated as from these reads")
+    assert page.table.rows[0][0].text == "By the label truth"
+
+
+def test_under_the_majority_of_the_others_no_case_is_counted_twice(evidence_folder):
+    rows = [{**r, "reference": "majority of the others"} for r in against_readers() if r["reference"] == "majority"]
+    _, page = page_of(evidence_folder, [row("auc", 0.8, 0.7, 0.9, finding="mass"), *rows])
+    assert page.table.rows[1][1].text == ""
+    assert "Cases with a tied vote are excluded." in page.table.note

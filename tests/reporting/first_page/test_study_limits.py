@@ -112,3 +112,21 @@ def test_a_refused_dawid_skene_that_was_asked_for_is_a_limit_from_the_note_of_it
     evidence = read_evidence(evidence_folder(rows), {})
     evidence = replace(evidence, run={"config": {"references": asked}})
     assert ("Dawid-Skene not identified" in [x.short for x in limitations(evidence)]) == told
+
+
+def test_how_labels_were_made_is_not_missing_where_it_is_stated_or_there_are_none(evidence_folder):
+    name = "reference labels not described"
+    rows = against_readers()
+    assert name in limits_of(evidence_folder, rows)
+    made = [line("makers_not_judged", 6, "reads", reference="panel")]
+    assert name not in limits_of(evidence_folder, rows, account=made)
+    derived = [r for r in rows if r["reference"] == "majority"]
+    assert name not in limits_of(evidence_folder, derived)
+
+
+def test_all_derived_references_count_as_made_by_the_readers(evidence_folder):
+    rows = against_readers()
+    rows += [{**r, "reference": "majority of the others"} for r in rows if r["reference"] == "majority"]
+    found = limits_of(evidence_folder, rows)["2 reference standards made by these readers"]
+    assert found.startswith("2 of 3 reference standards made from reads of these readers.")
+    assert found.endswith("The majority of the other readers (derived) leaves out the reader who is evaluated.")

@@ -55,12 +55,15 @@ def curve_panels(arms: Sequence[ArmCurves], *, name: str, alt: str) -> str:
                 _readers(axes, arms[i].points)
                 _average(axes, arms[i], 0)
             else:
-                axes.set_title("Average readers")
+                axes.set_title("Means of the readers")
                 for k, arm in enumerate(reversed(arms)):
                     _average(axes, arm, k)
         marks = [Line2D([], [], color=GREY, lw=0.9)]
         marks += [Line2D([], [], color=series_colour(a.series), ls=series_dash(a.series), lw=2.2) for a in arms]
-        words = ["One reader", *(f"Average reader, {a.title}" if len(arms) > 1 else "Average reader" for a in arms)]
+        words = [
+            "One reader",
+            *(f"Mean of the readers, {a.title}" if len(arms) > 1 else "Mean of the readers" for a in arms),
+        ]
         figure.legend(marks, words, ncol=len(words), loc="upper left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
         return svg(figure, name, alt)
 

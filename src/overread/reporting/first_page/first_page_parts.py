@@ -48,6 +48,11 @@ def bounded(row: Row | None) -> bool:
     return known(row) and number(row["low"]) == number(row["low"]) and number(row["high"]) == number(row["high"])
 
 
+def constant(row: Row | None) -> bool:
+    """Whether the interval has no width: the estimate does not vary, so that it is not known how uncertain it is."""
+    return bounded(row) and row is not None and number(row["low"]) == number(row["high"])
+
+
 def spelled(row: Row | None, *, digits: int = 3, signed: bool = False, level: bool = True, nested: bool = False) -> str:
     """A number with its interval in words; `nested` within a bracket.
 
@@ -56,12 +61,16 @@ def spelled(row: Row | None, *, digits: int = 3, signed: bool = False, level: bo
     '+0.044 (95% interval −0.0004 to +0.088)'
     >>> spelled(row | {"low": float("nan")})
     '0.044 (no interval)'
+    >>> spelled({"estimate": 0.0, "low": 0.0, "high": 0.0})
+    '0.000 (no interval: no variation)'
     """
     if not known(row):
         return "not computed"
     value = fixed(row["estimate"], digits, signed=signed)
     if not bounded(row):
         return f"{value} (no interval)"
+    if constant(row):
+        return f"{value}, no interval (no variation)" if nested else f"{value} (no interval: no variation)"
     named = f"{100 * number(row.get('confidence') or 0.95):g}% interval " if level else ""
     ends = (limit(row[end], digits, signed=signed) for end in ("low", "high"))
     ends_of = f"{named}{' to '.join(ends)}"
@@ -82,7 +91,7 @@ def side(row: Row | None) -> int:
 
 def undecided(evidence: ReportData, row: Row | None, prespecified: str) -> str:
     """What follows a difference whose interval contains 0: a statement only where a protocol stated a rule before."""
-    if not bounded(row) or side(row):
+    if not bounded(row) or side(row) or constant(row):
         return ""
     return f"; {prespecified}" if evidence.study.get("protocol_hash") else "; the interval includes 0"
 
@@ -100,6 +109,8 @@ def number_cell(row: Row | None, most: int = 0, *, digits: int = 3, signed: bool
     own = findings_of(row)
     note = f"over {own} of {most} findings" if own and own < most else ""
     note = note or ("" if bounded(row) else "no interval")
+    if constant(row):
+        return Cell(fixed(row["estimate"], digits, signed=signed), "num", note=note or "no interval (no variation)")
     return Cell(interval(row["estimate"], row["low"], row["high"], digits, signed=signed), "num", note=note)
 
 
@@ -147,6 +158,10 @@ THRESHOLD_TERM = (
     "Threshold",
     "The score from which a radiograph is marked. Sensitivity: the proportion marked of those with the finding. "
     "Specificity: the proportion not marked of those without it.",
+)
+RATES_TERM = (
+    "Sensitivity and specificity",
+    "The proportion called present of the cases with the finding, and called absent of those without it.",
 )
 MARK_TERM = ("Filled and hollow marks", "A filled mark has an interval, a hollow mark has none.")
 

@@ -40,18 +40,32 @@ def models_page(evidence: ReportData) -> FirstPage:
     ranked = means.ranked(lead)
     several = len(populations) > 1
     figure = _figure(means, ranked, populations)
+    more = _more(means, ranked, populations)
+    table_shown = _table(means, ranked, populations)
     level = next((number(r["confidence"]) for r in means.areas.values() if r.get("confidence")), 0.95)
     return FirstPage(
         "Evidence report",
         _question(evidence, ranked, several=several),
         _sites_answer(means, ranked, populations) if several else _answer(means, ranked, lead),
-        _more(means, ranked, populations),
+        more,
         (),
         figure,
-        _table(means, ranked, populations),
+        table_shown,
         _detail(means, ranked, lead),
-        (_auc_term(means, ranked, lead), interval_term(level), THRESHOLD_TERM, MARK_TERM),
+        (
+            _auc_term(means, ranked, lead),
+            interval_term(level),
+            *([THRESHOLD_TERM] if _tells_rates(table_shown, more) else []),
+            MARK_TERM,
+        ),
     )
+
+
+def _tells_rates(shown: Table | None, more: str) -> bool:
+    """Whether the page has a rate at a threshold."""
+    titles = [cell.text for row in shown.head for cell in row] if shown is not None else []
+    text = " ".join([*titles, more]).lower()
+    return any(word in text for word in ("threshold", "sensitivity", "specificity"))
 
 
 def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:

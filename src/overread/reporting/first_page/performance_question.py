@@ -12,6 +12,7 @@ from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.arm_question import own_references
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
+    RATES_TERM,
     FirstPage,
     first_rows,
     interval_term,
@@ -22,17 +23,22 @@ from overread.reporting.first_page.first_page_parts import (
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.reader_performance import together
-from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, arms, in_sentence
+from overread.reporting.sections.reader_results.reader_titles import (
+    OTHERS,
+    OTHERS_COUNT,
+    READERS,
+    ReadRows,
+    arms,
+    classes_of,
+    in_sentence,
+    reader_title,
+)
 
 _MOST = 24  # readers in the figure
 _DERIVED = ("majority", "majority of the others", "dawid-skene")
 _RATES = ("sensitivity", "specificity")
 _AREA = ("auc",)
 _TITLES = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
-_RATES_TERM = (
-    "Sensitivity and specificity",
-    "The proportion called present of the cases with the finding, and called absent of those without it.",
-)
 _AUC_TERM = (
     "AUC",
     "The probability that a reader rates a case with the finding higher than one without it; ties count one half.",
@@ -56,7 +62,7 @@ def performance_page(evidence: ReportData) -> FirstPage:
         _figure(reads, finding, reference, measures),
         _table(reads, reference, measures),
         _detail(reads, finding, reference, measures),
-        (_AUC_TERM if measures == _AREA else _RATES_TERM, interval_term(level), MARK_TERM),
+        (_AUC_TERM if measures == _AREA else RATES_TERM, interval_term(level), MARK_TERM),
     )
 
 
@@ -119,7 +125,7 @@ def _range(reads: ReadRows, findings: Sequence[str], reference: str, metric: str
 
 def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[str]) -> Figure | None:
     people = reads.readers(finding)
-    shown = [(READERS, _together(measures)), *((r, r) for r in people[:_MOST])]
+    shown = [(READERS, _together(measures)), *((r, reader_title(r)) for r in people[:_MOST])]
     rows = []
     for rater, title in shown:
         found = [_pooled(reads, finding, reference, m, rater) for m in measures]
@@ -155,17 +161,17 @@ def _table(reads: ReadRows, reference: str, measures: Sequence[str]) -> Table | 
         rows = [_pooled(reads, finding, reference, m) for m in measures]
         if any(map(known, rows)):
             first = next(row for row in rows if row)
-            counted = f"{first['n_present']} / {first['n_absent']}" if first.get("n_present") is not None else ""
-            body.append((Cell(reads.heading(finding)), Cell(counted, "num"), *map(number_cell, rows)))
+            body.append((Cell(reads.heading(finding)), classes_of(first), *map(number_cell, rows)))
     head = heads("Finding", "Present / absent", *(_TITLES[m] for m in measures))
+    counts = f" {OTHERS_COUNT}" if reference == OTHERS else ""
     who = "mean of the" if measures == _AREA else "pooled"
-    made = Table(f"The {who} readers, for each finding", (head,), tuple(body), note="With 95% interval.")
+    made = Table(f"The {who} readers, for each finding", (head,), tuple(body), note=f"With 95% interval.{counts}")
     return first_rows(made, "findings") if body else None
 
 
 def _detail(reads: ReadRows, finding: str, reference: str, measures: Sequence[str]) -> tuple[Table, ...]:
     body = [
-        (Cell(r), *(number_cell(_pooled(reads, finding, reference, m, r)) for m in measures))
+        (Cell(reader_title(r)), *(number_cell(_pooled(reads, finding, reference, m, r)) for m in measures))
         for r in reads.readers(finding)
     ]
     words = _words(measures)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, known
+from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
@@ -26,9 +26,11 @@ from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.reader_titles import (
     DAWID_SKENE,
     OTHERS,
+    OTHERS_COUNT,
     READERS,
     ReadRows,
     arms,
+    classes_of,
     in_sentence,
     reference_title,
 )
@@ -52,7 +54,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
     outputs = sorted(_outputs(reads), key=lambda o: o.finding not in lead)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     readers = (
-        "Average reader",
+        "Pooled readers",
         "All reads together; each read has the same weight."
         if len(reads.readers(reads.findings[0])) > 1
         else "The reader.",
@@ -67,7 +69,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
         str(evidence.study.get("question") or "").strip()
         or "At the specificity of the readers, is the sensitivity of the models as high?",
         _answer(reads, outputs),
-        _more(reads),
+        _more(reads, outputs),
         (),
         _figure(reads, outputs),
         _table(reads, outputs),
@@ -112,22 +114,31 @@ def _under(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) 
 
 
 def _ends(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[str, str] | None:
-    """The reference under which the models fall behind most, and that under which they do least.
+    """The reference that leads, and the one that stands beside it.
 
-    A stated reference goes before one that is derived from the reads.
+    Of two or more stated references, that under which the models fall behind most, and that under which they do
+    least. A single stated one leads, and the derived one with the mean that is furthest from its own comes second.
     """
-    stated = [r for r in reads.references if r not in (OTHERS, DAWID_SKENE, "majority")]
     found = {r: rows for r in reads.references if (rows := _under(reads, outputs, r))}
     if not found:
         return None
     mean = {r: sum(number(row["estimate"]) for row in rows) / len(rows) for r, rows in found.items()}
-    usable = [r for r in stated if r in mean]
-    usable = usable if len(usable) > 1 else list(mean)
+    stated = [r for r in reads.stated if r in mean]
+    if len(stated) == 1:
+        derived = [r for r in mean if r not in stated]
+        furthest = max(derived, key=lambda r: abs(mean[r] - mean[stated[0]]), default=stated[0])
+        return stated[0], furthest
+    usable = stated or list(mean)
     return min(usable, key=mean.__getitem__), max(usable, key=mean.__getitem__)
 
 
+def _sides(rows: Sequence[Row]) -> list[int]:
+    """How many differences lie below 0 and above 0 with the whole interval."""
+    return [sum(side(r) == s for r in rows) for s in (-1, 1)]
+
+
 def _counted(rows: Sequence[Row]) -> str:
-    lower, higher = (sum(side(r) == s for r in rows) for s in (-1, 1))
+    lower, higher = _sides(rows)
     if lower == len(rows):
         return f"is lower in all {len(rows)} comparisons" if len(rows) > 1 else "is lower"
     if higher == len(rows):
@@ -146,7 +157,7 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     first, last = (_under(reads, outputs, r) for r in ends)
     finding, model = reads.heading(first[0]["finding"]).lower(), first[0]["rater"].partition(" [")[0]
     example = f"{finding}, {model}: {spelled(first[0], digits=2, signed=True, nested=True)}"
-    if low == high:
+    if low == high or (low in reads.stated and high not in reads.stated and _sides(first) == _sides(last)):
         return f"By {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example})."
     same = next((r for r in last if (r["finding"], r["rater"]) == (first[0]["finding"], first[0]["rater"])), last[0])
     patterns = {tuple(sorted({side(r) for r in rows} - {0})) for rows in (first, last)}
@@ -157,16 +168,31 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     )
 
 
-def _more(reads: ReadRows) -> str:
+def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
-    rest = [in_sentence(r) for r in reads.references if r not in reads.made]
-    said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers."
+    rest = [in_sentence(r) for r in reads.references if r not in reads.made | reads.named]
+    said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers"
+    ends = _ends(reads, outputs)
+    several = ends and len(_under(reads, outputs, ends[0])) > 1
+    said += " (95% intervals, not adjusted for the number of comparisons)." if several else "."
     if own:
-        verb = "was" if len(own) == 1 else "were"
-        names = f"{listed(own)[:1].upper()}{listed(own)[1:]}"
-        said += f" {names} {verb} made from reads of these readers, which favours them"
-        said += f"; {listed(rest)} {'was' if len(rest) == 1 else 'were'} made without them." if rest else "."
+        said += f" {_capital(listed(own))} {_was(own)} made from reads of these readers, which favours them"
+        said += f"; {listed(rest)} {_is(rest)} not stated to be made from their reads." if rest else "."
+    elif rest:
+        said += f" {_capital(listed(rest))} {_is(rest)} not stated to be made from reads of these readers."
     return said
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _was(names: Sequence[str]) -> str:
+    return "was" if len(names) == 1 else "were"
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _series(reads: ReadRows, rater: str) -> int:
@@ -175,14 +201,15 @@ def _series(reads: ReadRows, rater: str) -> int:
 
 
 def _groups(reads: ReadRows) -> list[tuple[str, list[str]]]:
-    """The references by who made them."""
-    own = [r for r in reads.references if r in reads.made - {OTHERS}]
-    others = [r for r in reads.references if r == OTHERS]
-    rest = [r for r in reads.references if r not in reads.made]
+    """The references by who made them, stated ones first."""
+    labels = reads.stated
+    derived = [r for r in reads.references if r not in labels]
     named = (
-        ("Made from reads of these readers", own),
-        ("Without the reader who is evaluated", others),
-        ("Made without these readers", rest),
+        ("Labels not stated as from these reads", [r for r in labels if r not in reads.made | reads.named]),
+        ("Labels of readers not judged by them", [r for r in labels if r in reads.named]),
+        ("Labels made from reads of these readers", [r for r in labels if r in reads.made]),
+        ("Derived from reads of these readers", [r for r in derived if r != OTHERS]),
+        ("Derived, without the reader evaluated", [r for r in derived if r == OTHERS]),
     )
     return [(title, found) for title, found in named if found]
 
@@ -232,7 +259,7 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         key,
         name="answer",
         caption="Line: 95% interval for readers and patients like these." + _made(reads),
-        title="The models against the average reader, by reference standard",
+        title="The models against the pooled readers, by reference standard",
         note=f"Difference in sensitivity, {models} minus the readers, at the specificity of the readers.",
     )
 
@@ -243,7 +270,7 @@ def _made(reads: ReadRows) -> str:
 
 
 def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
-    """Specificity of the readers, and sensitivities there, under the two references that are furthest apart."""
+    """Specificity of the readers, and sensitivities there, under the leading reference and the one beside it."""
     ends = _ends(reads, outputs)
     if not ends:
         return None
@@ -264,8 +291,10 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     remark = f"{plural(left, 'more finding')} in the sections below." if left else ""
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
     note = "With 95% interval."
-    note += " Under the two reference standards that are furthest apart." if len(references) > 1 else ""
-    note += f" {listed(mapped)[:1].upper()}{listed(mapped)[1:]}." if mapped else ""
+    both = len(references) > 1 and sum(r in reads.stated for r in references) != 1
+    note += " Under the two reference standards that are furthest apart." if both else ""
+    note += f" {_capital(listed(mapped))}." if mapped else ""
+    note += f" {OTHERS_COUNT}" if OTHERS in references else ""
     return Table("Sensitivity at the specificity of the readers", (head,), tuple(body), remark=remark, note=note)
 
 
@@ -276,7 +305,7 @@ def _row(reads: ReadRows, output: OutputOfFinding, reference: str, models: Seque
     cells = [rows.get(("sensitivity_at_specificity", _AT, f"{m}{tail}", "")) for m in models]
     return (
         Cell(reads.heading(output.finding)),
-        classes_cell(next((c for c in cells if c), None) or up),
+        classes_of(next((c for c in cells if c), None) or up),
         *(number_cell(r, digits=2) for r in (across, up, *cells)),
     )
 

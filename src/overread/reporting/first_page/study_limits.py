@@ -13,11 +13,12 @@ import polars as pl
 from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of, known
+from overread.reporting.first_page.arm_question import compared_readers
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
-from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence, most_cases
+from overread.reporting.sections.reader_results.reader_titles import DERIVED, OTHERS, arms, in_sentence, most_cases
 from overread.reporting.seed_rows import rows_of_seeds, seed_count
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
@@ -92,12 +93,15 @@ def _reader_made(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    own = [in_sentence(r) for r in found[0].references if r in found[0].made - {OTHERS}]
-    if not own:
+    own = [r for r in found[0].references if r in found[0].made]
+    favour = [in_sentence(r) for r in own if r != OTHERS]
+    if not favour:
         return []
     n = len(found[0].references)
-    these = "it" if len(own) == 1 else "these"
-    text = f"{listed(own)[:1].upper()}{listed(own)[1:]}; results under {these} favour the readers."
+    these = "it" if len(favour) == 1 else "these"
+    text = f"{listed(favour)[:1].upper()}{listed(favour)[1:]}; results under {these} favour the readers."
+    if OTHERS in own:
+        text += f" {in_sentence(OTHERS)[:1].upper()}{in_sentence(OTHERS)[1:]} leaves out the reader who is evaluated."
     head = f"{count(len(own))} of {plural(n, 'reference standard')} made from reads of these readers."
     return [Limitation(3, f"{plural(len(own), 'reference standard')} made by these readers", head, text, "readers")]
 
@@ -178,9 +182,13 @@ def _selected(evidence: ReportData) -> list[Limitation]:
 
 def _reference(evidence: ReportData) -> list[Limitation]:
     statements = evidence.study.get("statements") or {}
+    labels = {r for joined in evidence.estimates["reference"].unique() for r in (joined or "").split(", ")}
     if (
         evidence.estimates.is_empty()
         or leading(evidence) == AGREEMENT
+        or evidence.config.get("reader_made")
+        or _account(evidence, "makers_not_judged")
+        or (arms(evidence) and not labels - {"", *DERIVED})
         or statements.get("reference_standard")
         or statements.get("labels")
         or evidence.study.get("protocol_hash")
@@ -296,10 +304,11 @@ def _without_pair(evidence: ReportData) -> list[Limitation]:
 def _few_readers(evidence: ReportData) -> list[Limitation]:
     rows = pick(evidence.estimates, analysis="readers")
     read = sorted({r for r in rows.filter(pl.col("arm") != "model")["rater"].to_list() if r and not r.startswith("(")})
-    if not 0 < len(read) < 10:
+    n = (compared_readers(evidence) if leading(evidence) == ARMS else 0) or len(read)
+    if not 0 < n < 10:
         return []
     text = "The interval for readers in general may be too narrow."
-    return [Limitation(7, f"{plural(len(read), 'reader')}", f"{plural(len(read), 'reader')}.", text, "readers")]
+    return [Limitation(7, plural(n, "reader"), f"{plural(n, 'reader')}.", text, "readers")]
 
 
 def _subset(evidence: ReportData) -> list[Limitation]:
@@ -365,12 +374,9 @@ def _own_patients(evidence: ReportData) -> list[Limitation]:
     if not _account(evidence, "case_is_own_patient"):
         return []
     n = evidence.joined["case_id"].n_unique()
+    head = f"Each of {count(n)} cases counted as a patient of its own." if n != 1 else "The case counted as a patient."
     text = "No table says whose the cases are. If a patient has several, the intervals are too narrow."
-    return [
-        Limitation(
-            8, "every case taken as its own patient", f"{count(n)} cases taken as as many patients.", text, "account"
-        )
-    ]
+    return [Limitation(8, "every case taken as its own patient", head, text, "account")]
 
 
 def _uncertain(evidence: ReportData) -> list[Limitation]:

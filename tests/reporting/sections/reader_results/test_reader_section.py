@@ -499,7 +499,7 @@ def test_graded_reads_have_areas(given, write_folder, tmp_path, read_page):
     rows = read_page(text).table("Pneumothorax: AUCs of graded reads")
     assert rows[2:4] == [
         ["acme", "0.910 (0.880–0.940)", "+0.030 (−0.010 to +0.070)", "0.14"],
-        ["Mean reader", "0.880 (0.840–0.920)", "", ""],
+        ["Mean of the readers", "0.880 (0.840–0.920)", "", ""],
     ]
     assert len(rows) == 4 + len(READERS)
     assert "Obuchowski NA, Rockette HE" in read_page(text).text

@@ -26,6 +26,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
     READERS,
     ReadRows,
+    arm_title,
     arms,
     with_calls,
 )
@@ -117,13 +118,13 @@ def _best(rows: Iterable[Row]) -> Row | None:
 def arm_words(arm: str) -> str:
     """An arm within a sentence.
 
-    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("cine")
-    ('in unaided reading', 'in aided reading (score, map)', 'with cine')
+    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("2")
+    ('in unaided reading', 'in aided reading (score, map)', 'in arm 2')
     """
     kind, _, help_of = arm.partition(":")
     if kind in ("aided", "unaided"):
         return f"in {kind} reading" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
-    return f"with {arm}"
+    return f"in {arm_title(arm)}" if arm_title(arm) != arm else f"with {arm}"
 
 
 def minus(pair: ArmPair) -> str:
@@ -132,4 +133,4 @@ def minus(pair: ArmPair) -> str:
     >>> minus(ArmPair("cine", "spin echo", "nodule", "surgery", pl.DataFrame(), "Nodule"))
     'cine minus spin echo'
     """
-    return f"{pair.new} minus {pair.usual}"
+    return f"{arm_title(pair.new)} minus {arm_title(pair.usual)}"

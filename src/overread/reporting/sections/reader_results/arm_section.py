@@ -20,7 +20,7 @@ from overread.reporting.blocks import (
     table,
 )
 from overread.reporting.estimate_cells import classes_cell, known, p_cells
-from overread.reporting.number_format import MISSING, count, fixed, number, p_phrase, p_value
+from overread.reporting.number_format import MISSING, fixed, number, p_phrase, p_value, plural
 from overread.reporting.report_data import ReportData, Row, by, contrast_of, pick
 from overread.reporting.sections.reader_results.arm_pairs import (
     MEASURES,
@@ -35,7 +35,9 @@ from overread.reporting.sections.reader_results.reader_titles import (
     ALL_ARMS,
     READERS,
     arm_order,
+    arm_title,
     in_sentence,
+    reader_title,
     reads_cell,
     reference_title,
 )
@@ -119,10 +121,12 @@ def _means_table(pair: ArmPair) -> Table:
         p, holm = p_cells(row)
         holm = holm if number((row or {}).get("p_adjusted")) == number((row or {}).get("p_adjusted")) else Cell("")
         body.append((Cell(name), *levels, reads_cell(row, signed=True), p, *((holm,) if adjusted else ())))
-    head = heads("Measure", pair.usual, pair.new, minus(pair), "P", *(["Holm P"] if adjusted else []))
+    head = heads(
+        "Measure", arm_title(pair.usual), arm_title(pair.new), minus(pair), "P", *(["Holm P"] if adjusted else [])
+    )
     first = next((row for _, row in rows if row), {})
     counts = classes_cell(first).text
-    who = f"{count(first.get('n_readers'))} readers" if first.get("n_readers") else ""
+    who = plural(int(first["n_readers"]), "reader") if first.get("n_readers") else ""
     cases = f"cases with / without the finding: {counts}" if counts else ""
     cut = f"a rating of {pair.cutoff} or more counts as present" if pair.cutoff else ""
     family = "Holm P is adjusted over the tests of this family: sensitivity and specificity together, AUC apart, over "
@@ -147,11 +151,11 @@ def _readers_table(pair: ArmPair) -> Table:
             levels = [pair.level(metric, a, rater) for a in (pair.usual, pair.new)]
             less = pair.difference(metric, rater)
             if any(map(known, (*levels, less))):
-                name = Cell("Mean of the readers", "strong") if rater == READERS else Cell(rater)
+                name = Cell("Mean of the readers", "strong") if rater == READERS else Cell(reader_title(rater))
                 cells = (reads_cell(r) if r else Cell(MISSING, "num") for r in levels)
                 beside = reads_cell(less, signed=True) if less else Cell(MISSING, "num")
                 body.append((name, *cells, beside, p_cells(less)[0]))
-    head = heads("Reader", pair.usual, pair.new, minus(pair), "P")
+    head = heads("Reader", arm_title(pair.usual), arm_title(pair.new), minus(pair), "P")
     caption = f"{pair.title}: each reader in both arms, with CIs. P values of single readers are not adjusted."
     return table(caption, (head,), body, compact=True)
 

@@ -6,8 +6,12 @@ from overread import codes
 from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.number_format import MISSING, count, fixed, number, p_phrase, plural
 from overread.reporting.report_data import Row, value_at
-from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words
-from overread.reporting.sections.reader_results.reader_titles import in_sentence, in_words
+from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words, minus
+from overread.reporting.sections.reader_results.reader_titles import (
+    arm_title,
+    in_sentence,
+    in_words,
+)
 
 
 def answer(pair: ArmPair, *, several: bool) -> str:
@@ -27,8 +31,10 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     said = [f"{MEASURES[m]} {_less(pair.difference(m))}" for m in pair.measures]
     where = f"{pair.title}, " if several else ""
     if not said:
-        return f"{where}{pair.new} minus {pair.usual}: no difference could be computed."
-    return f"{where}{pair.new} minus {pair.usual}, mean of the readers: {'; '.join(said)}."
+        return f"{where}{minus(pair)}: no difference could be computed."
+    first = minus(pair)
+    first = f"A{first[1:]}" if not where and arm_title(pair.new) != pair.new else first  # "Arm 2" opens the sentence
+    return f"{where}{first}, mean of the readers: {'; '.join(said)}."
 
 
 def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
@@ -63,7 +69,9 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     ]
     difference = f"{fixed(row['estimate'], signed=True)} ({'; '.join(d for d in details if d)})"
     if not known(new) or not known(usual):
-        return f"The difference in the {name} between {pair.new} and {pair.usual} was {difference}."
+        return (
+            f"The difference in the {name} between {arm_title(pair.new)} and {arm_title(pair.usual)} was {difference}."
+        )
     levels = [
         f"{fixed(r['estimate'])}{_own(r, level)} {arm_words(a)}" for r, a in ((new, pair.new), (usual, pair.usual))
     ]
@@ -76,7 +84,9 @@ def margin_sentence(pair: ArmPair, metric: str) -> str:
     if row is None:
         return ""
     margin = value_at(row["at"], MARGIN)
-    tested = f"non-inferiority of {pair.new} to {pair.usual} in {MEASURES[metric]} (margin {margin})"
+    tested = (
+        f"non-inferiority of {arm_title(pair.new)} to {arm_title(pair.usual)} in {MEASURES[metric]} (margin {margin})"
+    )
     if not known(row) or number(row["p"]) != number(row["p"]):
         return f"{tested[:1].upper()}{tested[1:]} could not be tested."
     less = pair.difference(metric) or row
@@ -110,22 +120,25 @@ def _limit(value: float, *, signed: bool = True) -> str:
 
 
 def _bounded(row: Row) -> bool:
-    return number(row["low"]) == number(row["low"]) and number(row["high"]) == number(row["high"])
+    """Whether there is an interval; one without width is that of a difference that does not vary."""
+    low, high = number(row["low"]), number(row["high"])
+    return low == low and high == high and low != high
 
 
 def _method(row: Row) -> list[str]:
     """The method of the difference with its degrees of freedom, from its codes."""
     found = {code.name: code for code in codes.decode(row.get("method_code") or "")}
     df = f"{float(str(found['scale_t']['df'])):.3g}" if "scale_t" in found else ""
+    df = f"{df} {'degree' if df == '1' else 'degrees'} of freedom" if df else ""
     if (own := found.get("obuchowski_rockette")) is not None:
         what = (
             "readers and cases random"
             if own["readers"] == own["cases"] == "random"
             else f"readers {own['readers']}, cases {own['cases']}"
         )
-        return [f"Obuchowski–Rockette, {what}", *([f"{df} degrees of freedom by Hillis"] if df else [])]
+        return [f"Obuchowski–Rockette, {what}", *([f"{df} by Hillis"] if df else [])]
     if {"u_statistics_centred", "u_statistics", "v_statistics"} & set(found):
-        return ["U-statistics, readers and cases random", *([f"{df} degrees of freedom"] if df else [])]
+        return ["U-statistics, readers and cases random", *([df] if df else [])]
     return []
 
 

@@ -15,7 +15,12 @@ from overread.reporting.figures.reader_curves import ArmCurves, curve_numbers, c
 from overread.reporting.number_format import count, fixed
 from overread.reporting.report_data import ReportData, Row, pick
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, ArmPair, arm_words, minus
-from overread.reporting.sections.reader_results.reader_titles import READERS, in_sentence
+from overread.reporting.sections.reader_results.reader_titles import (
+    READERS,
+    arm_title,
+    in_sentence,
+    reader_title,
+)
 
 _NOTHING = (Mark(0, nan, nan, nan, "—"),)
 
@@ -87,12 +92,12 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
         if any(map(known, (*levels, less))):
             marks = tuple(mark_of(row, i) for i, row in enumerate(levels) if known(row))
             beside = (mark_of(less, 2, signed=True),) if known(less) else (Mark(2, nan, nan, nan, "—"),)
-            title = "Mean of the readers" if rater == READERS else rater
+            title = "Mean of the readers" if rater == READERS else reader_title(rater)
             rows.append(ForestRow(title, (marks, beside), strong=rater == READERS))
     if not rows:
         return None
     measure = f"{MEASURES[metric][:1].upper()}{MEASURES[metric][1:]}"
-    sides = (f"← {pair.usual} higher", f"{pair.new} higher →")
+    sides = (f"← {arm_title(pair.usual)} higher", f"{arm_title(pair.new)} higher →")
     panels = (
         Panel(Scale(""), f"{measure} (95% CI)", labels=False),
         Panel(Scale("", null=0.0, signed=True, better=sides), minus(pair)),
@@ -103,7 +108,7 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
         f"difference; reference standard: {in_sentence(pair.reference)}. The CI of the mean allows for other readers "
         "and other cases, that of one reader for other cases."
     )
-    return panel_figure(plot, (pair.usual, pair.new), name=name, caption=caption)
+    return panel_figure(plot, (arm_title(pair.usual), arm_title(pair.new)), name=name, caption=caption)
 
 
 def curves_figure(evidence: ReportData, arms: Sequence[tuple[str, Row | None]], pair: tuple[str, str]) -> Figure | None:
@@ -126,12 +131,13 @@ def curves_figure(evidence: ReportData, arms: Sequence[tuple[str, Row | None]], 
         points = pick(frame, arm=arm)
         if points.height:
             label = f"mean AUC {fixed(row['estimate'])}" if row is not None and known(row) else ""
-            drawn.append(ArmCurves(arm, series, points, label))
+            drawn.append(ArmCurves(arm_title(arm), series, points, label))
     if not drawn:
         return None
     caption = (
-        f"{evidence.heading(finding)}: empirical ROC curve of each reader and of the average reader (mean sensitivity "
-        f"at each specificity){', by arm' if len(drawn) > 1 else ''}; reference standard: {in_sentence(reference)}."
+        f"{evidence.heading(finding)}: empirical ROC curve of each reader and of the mean of the readers (mean "
+        f"sensitivity at each specificity){', by arm' if len(drawn) > 1 else ''}; reference standard: "
+        f"{in_sentence(reference)}."
     )
     name = f"curves-{finding}-{reference}"
     alt = f"{caption} " + "; ".join(f"{d.title}: {d.label}" for d in drawn if d.label)

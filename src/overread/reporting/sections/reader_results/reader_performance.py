@@ -19,7 +19,7 @@ from overread.reporting.blocks import (
     heads,
     table,
 )
-from overread.reporting.estimate_cells import classes_cell, codes_of, known
+from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.number_format import count, fixed, interval, listed, number
 from overread.reporting.report_data import ReportData, Row, plain_words, value_at
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, performance_forest
@@ -28,9 +28,12 @@ from overread.reporting.sections.reader_results.reader_titles import (
     CUTOFF,
     DAWID_SKENE,
     OTHERS,
+    OTHERS_COUNT,
     READERS,
     REFERENCE_NOTES,
     ReadRows,
+    arm_title,
+    classes_of,
     few_reads,
     in_sentence,
     in_words,
@@ -198,7 +201,7 @@ def _reference_notes(found: Sequence[ReadRows]) -> list[Block]:
             said = (
                 [codes.render("notes", code) for code in codes_of(row) if code.name in REFERENCE_NOTES] if row else []
             )
-            arm = () if reads.only else (Cell(reads.arm),)
+            arm = () if reads.only else (Cell(arm_title(reads.arm)),)
             body += [(Cell(reads.heading(finding)), *arm, Cell("; ".join(said)))] if said else []
     head = heads("Finding", *([] if found[0].only else ["Arm"]), "Estimation")
     title = "Dawid–Skene reference standard, by finding"
@@ -236,8 +239,8 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
                 got = [together(reads, finding, reference, m) for m in shown]
                 if any(map(known, got)):
                     first = next(row for row in got if row is not None)
-                    counted = replace(classes_cell(first), note=reads_of(first))
-                    arm = (Cell(reads.arm),) if several else ()
+                    counted = replace(classes_of(first), note=reads_of(first))
+                    arm = (Cell(arm_title(reads.arm)),) if several else ()
                     cells = [reads_cell(row) if row else Cell("") for row in got]
                     rows.append((Cell(reference_title(reference)), *arm, counted, *cells))
         head = found[0].heading(finding)
@@ -247,7 +250,9 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
     titles = heads(
         "Reference standard", *(["Arm"] if several else []), "Present / absent", *(_TITLES[m] for m in shown)
     )
-    return table("Readers together, by reference standard, with CIs.", (titles,), body)
+    others = any(OTHERS in reads.references for reads in found)
+    remark = OTHERS_COUNT if others else ""
+    return table("Readers together, by reference standard, with CIs.", (titles,), body, remark=remark)
 
 
 def _finding(evidence: ReportData, reads: ReadRows, finding: str, shown: Shown) -> list[Block]:

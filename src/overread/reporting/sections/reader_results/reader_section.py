@@ -21,7 +21,7 @@ from overread.reporting.blocks import (
     heads,
     table,
 )
-from overread.reporting.estimate_cells import classes_cell, code_of, known
+from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.figures import reader_roc
 from overread.reporting.figures.drawing_style import COLOURS, others_series
 from overread.reporting.figures.figure_pool import delayed
@@ -35,9 +35,11 @@ from overread.reporting.sections.reader_results.reader_tables import agreement_b
 from overread.reporting.sections.reader_results.reader_titles import (
     FEW_READS,
     OTHERS,
+    OTHERS_COUNT,
     READERS,
     ReadRows,
     arms,
+    classes_of,
     few_reads,
     in_sentence,
     output_title,
@@ -296,12 +298,13 @@ def _matched_table(reads: ReadRows, finding: str) -> Table:
         if no_curve
         else ""
     )
+    remark = f"{remark} {OTHERS_COUNT}".strip() if OTHERS in reads.references else remark
     return table(caption, (top, head), body, remark=remark, compact=True)
 
 
 def _average_row(rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
     up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-    first = Cell("Pooled readers", "strong"), replace(classes_cell(up), note=reads_of(up)), Cell("")
+    first = Cell("Pooled readers", "strong"), replace(classes_of(up), note=reads_of(up)), Cell("")
     return *first, reads_cell(up), Cell(""), reads_cell(across), Cell("")
 
 
@@ -315,7 +318,7 @@ def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ..
     ):
         cells.append(reads_cell(rows.get((f"{metric}_at_{other}", at, output, ""))))
         cells.append(difference_cell(rows.get((f"{metric}_difference", at, output, _AGAINST))))
-    return Cell(output_title(output)), classes_cell(counted), reads_cell(area) if area else Cell(""), *cells
+    return Cell(output_title(output)), classes_of(counted), reads_cell(area) if area else Cell(""), *cells
 
 
 def difference_cell(row: Row | None) -> Cell:

@@ -9,7 +9,7 @@ import polars as pl
 
 from overread.codes import Metric
 from overread.reporting.blocks import Block, Cell, Paragraph, Table, appendix, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, code_of, p_cells
+from overread.reporting.estimate_cells import code_of, p_cells
 from overread.reporting.number_format import count
 from overread.reporting.report_data import (
     ReportData,
@@ -24,11 +24,14 @@ from overread.reporting.sections.reader_results.reader_titles import (
     CALL_RATE,
     DAWID_SKENE,
     OTHERS,
+    OTHERS_COUNT,
     READERS,
     ReadRows,
+    classes_of,
     in_sentence,
     output_title,
     point_title,
+    reader_title,
     reads_cell,
     reference_title,
     with_calls,
@@ -87,7 +90,7 @@ def _graded(reads: ReadRows, finding: str) -> list[Table]:
     rows = by(pick(reads.frame, finding=finding), "reference", "metric", "at", "rater")
     body: list[tuple[Cell, ...]] = []
     for reference in reads.references:
-        people = [("Mean reader", rows.get((reference, "auc", test, READERS)))]
+        people = [("Mean of the readers", rows.get((reference, "auc", test, READERS)))]
         people += [(r, rows.get((reference, "auc", "", r))) for r in reads.readers(finding)]
         models = [(o, rows.get((reference, "auc", test, o))) for o in reads.outputs(finding)]
         shown = [(name, row) for name, row in (*models, *people) if row]
@@ -96,7 +99,7 @@ def _graded(reads: ReadRows, finding: str) -> list[Table]:
             less = rows.get((reference, "auc_difference", test, name))
             cells = (reads_cell(less, signed=True), p_cells(less)[0]) if less else (Cell(""), Cell(""))
             body.append((Cell(output_title(name)), reads_cell(row), *cells))
-    head = heads("", "AUC", "Model − mean reader", "P")
+    head = heads("", "AUC", "Model − mean of the readers", "P")
     caption = f"{reads.heading(finding)}: AUCs of graded reads; readers and cases are random."
     return [table(caption, (head,), body, compact=True)] if body else []
 
@@ -140,7 +143,13 @@ def _pairwise(reads: ReadRows, finding: str) -> list[Table]:
                 cells = (reads_cell(own), reads_cell(people), reads_cell(less, signed=True))
                 body.append((Cell(output_title(o)), Cell(point_title(point)), *cells))
     caption = f"{reads.heading(finding)}: pairwise F1, each rater against the calls of every other rater, averaged."
-    head = heads("Model", "Threshold", "Model against readers", "Mean reader against all others", "Model − mean reader")
+    head = heads(
+        "Model",
+        "Threshold",
+        "Model against readers",
+        "Mean of the readers against all others",
+        "Model − mean of the readers",
+    )
     remark = "No reference standard is used: pairwise F1 measures agreement, not accuracy."
     return [table(caption, (head,), body, remark=remark, compact=True)] if body else []
 
@@ -210,13 +219,14 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
                 if reader != READERS
                 else [Cell("")] * len(extra)
             )
-            name = Cell(together_title(got), "strong") if reader == READERS else Cell(reader)
-            counted = classes_cell(next(row for row in got if row))
+            name = Cell(together_title(got), "strong") if reader == READERS else Cell(reader_title(reader))
+            counted = classes_of(next(row for row in got if row))
             body.append((name, counted, *(reads_cell(row) if row else Cell("") for row in got), *more))
     titles = {"sensitivity": "Sensitivity", "specificity": "Specificity", "auc": "AUC"}
     head = heads("Reader", "Present / absent", *(titles[m] for m, _ in shown), *(t for t, *_ in extra))
     caption = f"{reads.heading(finding)}: each reader; reference standard: {in_sentence(reference)}."
-    return table(caption, (head,), body, compact=True) if len(body) > 0 else None
+    remark = OTHERS_COUNT if reference == OTHERS else ""
+    return table(caption, (head,), body, remark=remark, compact=True) if len(body) > 0 else None
 
 
 def together_title(rows: Sequence[Row | None]) -> str:
@@ -246,7 +256,7 @@ def _uncertain_alone(reads: ReadRows, finding: str) -> list[Table]:
         if sum(bool(up or across) for _, up, across in found) > 1:
             body.append(group(reference_title(reference), 4))
             body += [
-                (Cell(_POLICIES[p]), classes_cell(up or across), reads_cell(up), reads_cell(across))
+                (Cell(_POLICIES[p]), classes_of(up or across), reads_cell(up), reads_cell(across))
                 for p, up, across in found
                 if up or across
             ]

@@ -10,7 +10,7 @@ import polars as pl
 from overread import codes
 from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
-from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, known, notes_but
+from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, notes_but
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
     FROM_READS,
@@ -62,7 +62,7 @@ _SHOWN = (
     "threshold_value",
 )
 _EXPECTED = ("expected_cases", "few_expected_cases")
-_DERIVED = {
+DERIVED = {
     MAJORITY: "Majority of the readers (derived)",
     OTHERS: "Majority of the other readers (derived)",
     DAWID_SKENE: "Dawid–Skene (derived)",
@@ -85,6 +85,7 @@ class ReadRows:
     models: tuple[str, ...]  # in the page's order
     vocabulary: Vocabulary
     only: bool = True  # whether there are reads of this arm only
+    named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -122,7 +123,7 @@ class ReadRows:
     @property
     def stated(self) -> tuple[str, ...]:
         """The reference standards that are labels, not derived from the reads."""
-        return tuple(r for r in self.references if r not in _DERIVED)
+        return tuple(r for r in self.references if r not in DERIVED)
 
     def rows(self, finding: str, reference: str) -> dict[tuple[str, ...], Row]:
         """The rows of a finding under a reference, by metric, at, rater and contrast."""
@@ -149,12 +150,19 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         frame = every.filter(pl.col("call").is_in([policy, ""]), pl.col("finding") != "")  # "": reading time, trust
         stated = evidence.config.get("reader_made") or ()
         by_all = () if isinstance(stated, dict) else stated  # named readers are not judged by what they made
-        made = frozenset({*_DERIVED, *by_all, *_from_readers(every)})
+        made = frozenset({*DERIVED, *by_all, *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
-        named = references(evidence, frame["reference"])
+        shown = references(evidence, frame["reference"])
         models, only = evidence.cast.raters, len(levels) == 1
-        found.append(ReadRows(arm, policy, every, frame, named, names, made, models, evidence.vocabulary, only))
+        named = _made_by_named(evidence) - made
+        found.append(ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named))
     return found
+
+
+def _made_by_named(evidence: ReportData) -> frozenset[str]:
+    """The labels made by readers who are named, so that their reads are not judged by them."""
+    lines = (code for text in evidence.account["reason_code"].drop_nulls() for code in codes.decode(text))
+    return frozenset(str(code["reference"]) for code in lines if code.name == "makers_not_judged")
 
 
 def arm_order(evidence: ReportData, levels: Iterable[str]) -> list[str]:
@@ -219,7 +227,7 @@ def reference_title(reference: str) -> str:
     >>> reference_title("majority"), reference_title("adjudicated"), reference_title("nih14")
     ('Majority of the readers (derived)', 'Label adjudicated', 'Label nih14')
     """
-    return _DERIVED.get(reference, f"Label {reference}")
+    return DERIVED.get(reference, f"Label {reference}")
 
 
 def in_sentence(reference: str) -> str:
@@ -241,6 +249,24 @@ def in_words(title: str) -> str:
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
+def arm_title(arm: str) -> str:
+    """How an arm is headed; a bare number says what it numbers.
+
+    >>> arm_title("2"), arm_title("cine")
+    ('arm 2', 'cine')
+    """
+    return f"arm {arm}" if arm.isdigit() else arm
+
+
+def reader_title(reader: str) -> str:
+    """How a reader is headed; a bare number says what it numbers.
+
+    >>> reader_title("1"), reader_title("r1")
+    ('reader 1', 'r1')
+    """
+    return f"reader {reader}" if reader.isdigit() else reader
+
+
 def output_title(rater: str) -> str:
     """A model's output, its mapping in words.
 
@@ -249,6 +275,23 @@ def output_title(rater: str) -> str:
     """
     model, bracket, mapping = rater.partition(" [")
     return model + bracket + mapping.replace("_", " ")
+
+
+def classes_of(row: Row | None) -> Cell:
+    """How many cases are present and absent; nothing of several readers under the majority of the others.
+
+    >>> row = {"n_present": 57, "n_absent": 154, "rater": "(readers)", "arm": "unaided", "reference": "panel"}
+    >>> classes_of(row).text, classes_of(row | {"reference": OTHERS}).text
+    ('57 / 154', '')
+    """
+    pooled = row is not None and (row["rater"] == READERS or row["arm"] == "model")
+    return Cell("", kind="num") if row and pooled and row["reference"] == OTHERS else classes_cell(row)
+
+
+OTHERS_COUNT = (
+    "Under the majority of the other readers a case can be present for one reader and absent for another: there is no "
+    "single count. Cases with a tied vote are excluded."
+)
 
 
 def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:

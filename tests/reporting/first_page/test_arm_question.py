@@ -1,0 +1,86 @@
+"""The first page of arms: who was compared, the margin, and a difference that does not vary."""
+
+from __future__ import annotations
+
+import math
+
+from overread import codes
+from overread.reporting.first_page.question import leading_page
+from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.report_data import read_evidence
+from overread.reporting.sections.reader_results.arm_pairs import pairs
+from overread.reporting.sections.reader_results.arm_sentences import for_paper
+from tests.reporting.first_page.test_leading_question import READS, in_two_arms, row
+
+
+def changed(difference, *, names=None):
+    """The rows of two arms with other values in the row of the difference; readers and arms renamed."""
+    names = names or {}
+    rows = [{**r, **difference} if r["metric"] == "auc_difference" else r for r in in_two_arms()]
+    return [{k: names.get(v, v) if isinstance(v, str) else v for k, v in r.items()} for r in rows]
+
+
+def page_of(evidence_folder, rows, **more):
+    """The evidence and its first page."""
+    evidence = read_evidence(evidence_folder(rows, **more), {})
+    return evidence, leading_page(evidence)
+
+
+def noted(name, **values):
+    """A note of a row, as its codes."""
+    return {"note_codes": codes.encode(codes.note(name, **values))}
+
+
+def test_a_reader_of_one_arm_is_left_out_and_not_counted(evidence_folder):
+    rows = changed({"n_readers": 2, **noted("readers_in_one_arm", readers=("5",))})
+    rows.append(row("auc", 0.8, 0.7, 0.9, rater="5", **{**READS, "level": "unaided", "arm": "unaided",
+                                                       "finding": "mass", "reference": "panel"}))  # fmt: skip
+    evidence, page = page_of(evidence_folder, rows)
+    assert "Reader 5 read in one arm only and is left out." in page.more
+    assert dict(page.facts)["readers"] == "2"
+    assert "2 readers" in {x.short for x in limitations(evidence)}
+
+
+def test_readers_who_made_the_reference_standard_are_not_among_those_judged(evidence_folder):
+    _, page = page_of(evidence_folder, changed({"n_readers": 2, **noted("makers_excluded", readers=("1", "2", "3"))}))
+    assert "2 of 5 readers judged; the others made the reference standard." in page.more
+
+
+def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
+    tested = [r for r in changed({"p": 0.001, "at": "margin=0.05;test=obuchowski-rockette"}) if r["contrast"]]
+    _, page = page_of(evidence_folder, [*tested, *in_two_arms()])
+    assert page.answer.endswith(
+        " Non-inferiority with a margin of 0.05: the lower limit of the interval, −0.0004, is above −0.050 (one-sided "
+        "P = 0.001)."
+    )
+    assert page.table.rows[0][1].text == "0.897 (0.847–0.947)"
+
+
+def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):
+    _, page = page_of(evidence_folder, changed({"estimate": 0.0, "low": 0.0, "high": 0.0, "p": math.nan}))
+    assert page.answer.endswith("a difference of 0.000 (no interval: no variation).")
+    assert (page.table.rows[0][3].text, page.table.rows[0][3].note) == ("0.000", "no interval (no variation)")
+
+
+def test_arms_and_readers_with_bare_numbers_say_what_is_numbered(evidence_folder):
+    names = {"unaided": "1", "aided:score": "2", "arm:unaided": "arm:1", "r1": "1"}
+    rows = changed({}, names=names)
+    evidence = read_evidence(evidence_folder(rows), {})
+    object.__setattr__(evidence, "run", {"config": {"baseline_arm": "1"}})
+    page = leading_page(evidence)
+    assert page.question == "Do readers do better in arm 2 than in arm 1?"
+    assert "0.941 in arm 2 and 0.897 in arm 1" in page.answer
+    assert [c.text for c in page.table.head[0]][1:4] == ["arm 1", "arm 2", "arm 2 minus arm 1"]
+    assert "reader 1" in page.figure.numbers["row"].to_list()
+
+
+def test_only_the_measures_of_the_page_are_explained(evidence_folder):
+    _, page = page_of(evidence_folder, in_two_arms())
+    assert [t for t, _ in page.terms if t != "P"] == ["AUC", "95% interval", "Filled and hollow marks"]
+
+
+def test_one_degree_of_freedom_is_singular(evidence_folder):
+    method = codes.encode(codes.method("scale_t", df=1.0))
+    joined = codes.encode(codes.method("u_statistics_centred"))
+    evidence, _ = page_of(evidence_folder, changed({"method_code": f"{joined} {method}"}))
+    assert "; 1 degree of freedom; " in for_paper(pairs(evidence)[0], "auc")
