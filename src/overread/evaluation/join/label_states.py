@@ -92,7 +92,8 @@ def decided_pairs(scores: pl.DataFrame, rater: str = "rater") -> frozenset[Pair]
     A column of one value is a decision only if all values of its rater are 0 or 1: the scores of a rare finding may be
     0.0 throughout.
 
-    >>> values = pl.DataFrame({"rater": ["a", "a", "b", "b"], "finding": ["mass"] * 4, "score": [0, 1, 0, 0.5]})
+    >>> scores = [0.0, 1.0, 0.0, 0.5]
+    >>> values = pl.DataFrame({"rater": ["a", "a", "b", "b"], "finding": ["mass"] * 4, "score": scores})
     >>> sorted(decided_pairs(values))
     [('a', 'mass')]
     """
