@@ -605,7 +605,6 @@ def test_predictive_values_are_nowhere_among_reads(reader_study):
 def test_without_reads_nothing_changes(reader_study):
     images, labels, scores, _, evidence = reader_study
     config = EvaluationConfig(
-        hypotheses=("H2",),
         replicates=200,
         specificities=(0.9,),
         sensitivities=(),
