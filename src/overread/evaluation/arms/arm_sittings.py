@@ -13,12 +13,12 @@ from overread.evaluation.arms.arm_settings import ordered_arms
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, row
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.join.account import Dropped, examples_of
+from overread.evaluation.join.counted_reads import PRACTICE
 from overread.evaluation.join.read_matching import READERS
 from overread.stats.estimate import Estimate
 from overread.stats.reader_studies import trust_difference
 from overread.stats.reading_time import reading_time_ratio
 
-PRACTICE = "practice"  # the role of sittings in which readers learnt the page
 _KEY = ("reader", "case_id")
 
 

@@ -16,7 +16,7 @@ from overread.evaluation.join.column_names import find_any, renamed
 SITTING = ("reader", "case_id", "arm", "round")
 READING = ("reader", "case_id", "arm")
 MADE = "made"  # column of reads: the label sources of the case and finding to which the reader contributed
-PRACTICE = "practice"
+PRACTICE = "practice"  # the role of sittings in which readers learn the page
 _KEY = ("case_id", "finding")
 
 
