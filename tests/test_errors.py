@@ -15,6 +15,13 @@ def test_a_message_says_where_expected_found_examples_and_what_to_do():
     assert str(error) == "labels.csv: expected known states; found 3 rows (a, b, c, d, e, …). Mend it."
 
 
+def test_a_long_example_keeps_its_start_and_its_end():
+    message = str(InputError("reads", "one file", "two", examples=["/data/" + "x" * 400 + "/smith.csv"]))
+    assert "(/data/xx" in message
+    assert message.endswith("xx/smith.csv).")
+    assert len(message) < 260
+
+
 def test_many_problems_are_said_at_once_and_one_alone_stays_itself():
     one, two = InputError("a", "x", "y"), InputError("b", "x", "y")
     assert InputError.all([one]) is one

@@ -52,7 +52,7 @@ class InputError(Exception):
         return _restore, (type(self), self.args, self.__dict__)
 
     def _message(self) -> str:
-        examples = [e if len(e) <= _LONGEST else f"{e[:_LONGEST]}…" for e in self.examples[:5]]
+        examples = [_shortened(e) for e in self.examples[:5]]
         shown = f" ({', '.join(examples)}{', …' if len(self.examples) > 5 else ''})" if examples else ""
         message = f"{self.where}: expected {self.expected}; found {self.found}{shown}." + (
             f" {self.do}" if self.do else ""
@@ -128,6 +128,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     near = [(slips, k) for k in known if (slips := _slips(word, k)) is not None]
     return f"Did you mean '{min(near, key=lambda pair: pair[0])[1]}'?" if near else ""
+
+
+def _shortened(example: str) -> str:
+    """Cut a long example in its middle: a path is told apart by its end, a text by its start."""
+    half = _LONGEST // 2
+    return example if len(example) <= _LONGEST else f"{example[:half]}…{example[-half:]}"
 
 
 def _parts(word: str) -> list[str]:

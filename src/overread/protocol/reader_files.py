@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,19 +286,28 @@ def _read_twice(reads: pl.DataFrame) -> list[InputError]:
     )
     if twice.is_empty():
         return []
-    shown = twice.sort(key).unique(key, maintain_order=True).head(5)
+    cases = pl.struct("case_id", "arm", "round")
+    shown = twice.group_by("reader", "file").agg(cases.n_unique().alias("n"), pl.col("case_id").min()).sort("reader")
     return [
         InputError(
             "reads",
             "a read in one file only",
             f"{twice.select(key).n_unique():,} reads in several",
             examples=[
-                f"reader {r}, case {c}: {' and '.join(files)}"
-                for r, c, files in shown.select("reader", "case_id", "file").rows()
+                f"{n:,} by {reader}, such as of case {case}, in {' and '.join(_apart(files))}"
+                for reader, files, n, case in shown.head(5).rows()
             ],
             do="Rename one of two readers of one name; give repeated reads a column 'round', arms a column 'arm'.",
         )
     ]
+
+
+def _apart(files: Sequence[str]) -> list[str]:
+    """Return the names of files without the folders that they share: the end is what tells them apart."""
+    if not all(os.path.isabs(file) for file in files):
+        return list(files)
+    folder = os.path.commonpath([os.path.dirname(file) for file in files])
+    return [os.path.relpath(file, folder) for file in files]
 
 
 def _calls_and_grades(reads: pl.DataFrame) -> list[InputError]:
