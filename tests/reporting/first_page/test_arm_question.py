@@ -84,3 +84,12 @@ def test_one_degree_of_freedom_is_singular(evidence_folder):
     joined = codes.encode(codes.method("u_statistics_centred"))
     evidence, _ = page_of(evidence_folder, changed({"method_code": f"{joined} {method}"}))
     assert "; 1 degree of freedom; " in for_paper(pairs(evidence)[0], "auc")
+
+
+def test_readers_of_both_arms_stand_in_the_order_of_their_numbers(evidence_folder):
+    rows = changed({}, names={"r1": "Reader 10", "r2": "Reader 2"})
+    alone = {**READS, "level": "unaided", "arm": "unaided", "finding": "mass", "reference": "panel"}
+    evidence, page = page_of(evidence_folder, [*rows, row("auc", 0.8, 0.7, 0.9, rater="Reader 3", **alone)])
+    names = list(dict.fromkeys(page.figure.numbers["row"]))
+    assert names == ["Mean of the readers", "Reader 2", "Reader 10"]  # the third read in one arm only
+    assert pairs(evidence)[0].readers() == ["Reader 2", "Reader 3", "Reader 10"]

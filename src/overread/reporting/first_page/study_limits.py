@@ -13,11 +13,11 @@ import polars as pl
 from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of, known
-from overread.reporting.first_page.arm_question import compared_readers
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
+from overread.reporting.sections.reader_results.arm_pairs import compared_readers
 from overread.reporting.sections.reader_results.reader_titles import DERIVED, OTHERS, arms, in_sentence, most_cases
 from overread.reporting.seed_rows import rows_of_seeds, seed_count
 from overread.tables.table_notes import IDENTIFIERS, sentences

@@ -11,13 +11,13 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
-from overread.reporting.first_page.arm_question import contrasts
 from overread.reporting.first_page.decision_question import decision_rows
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
+from overread.reporting.sections.reader_results.arm_pairs import leading_pair
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 
 
@@ -95,9 +95,8 @@ def readers(evidence: ReportData) -> str:
     found = arms(evidence)
     if not found:
         return ""
-    compared = [(c, c.measure()) for c in contrasts(evidence) if bounded(c.difference(c.measure()))]
-    if compared:
-        first, metric = compared[0]
+    first = leading_pair(evidence)
+    if first and bounded(first.difference(metric := first.leading_measure)):
         finding = evidence.heading(first.finding).lower()
         by = in_sentence(first.reference)
         row = spelled(first.difference(metric), signed=True)
