@@ -9,7 +9,7 @@ from functools import cached_property
 import polars as pl
 
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, pick, points_in_order
+from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, once, pick, points_in_order
 
 _RANGE = "seeds_range"
 _HEADLINE = ("rater", "metric", "at", "population", "finding", "subgroup", "level", "contrast")
@@ -97,6 +97,7 @@ class SeedRows:
         return pick(self.frame, metric=metric, finding=self.finding).filter(pl.col("subgroup") != "").to_dicts()
 
 
+@once
 def rows_of_seeds(evidence: ReportData) -> SeedRows | None:
     """The rows of the seeds of every declared variant; None where there are none."""
     frame = pick(evidence.estimates, analysis="seeds")

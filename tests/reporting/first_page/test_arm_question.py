@@ -53,7 +53,7 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
         " Non-inferiority with a margin of 0.05: the lower limit of the interval, −0.0004, is above −0.050 (one-sided "
         "P = 0.001)."
     )
-    assert page.table.rows[0][1].text == "0.897 (0.847–0.947)"
+    assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
 
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):

@@ -12,6 +12,7 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     by,
+    once,
     operating_point,
     overall,
     pick,
@@ -71,6 +72,7 @@ class ModelMeans:
         return "Mean AUC" if capital else "mean AUC"
 
 
+@once
 def model_means(evidence: ReportData) -> ModelMeans:
     """The rows of the models of an evaluation."""
     return ModelMeans(

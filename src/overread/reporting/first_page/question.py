@@ -14,7 +14,7 @@ from overread.reporting.first_page.performance_question import performance_page
 from overread.reporting.first_page.pooling_question import pooling_page
 from overread.reporting.first_page.reader_question import readers_page
 from overread.reporting.first_page.seed_question import seeds_page
-from overread.reporting.report_data import ReportData, contrast_of
+from overread.reporting.report_data import ReportData, contrast_of, once
 from overread.reporting.sections.reader_results.arm_pairs import pairs
 from overread.reporting.sections.reader_results.reader_titles import READERS
 from overread.reporting.seed_rows import seeds_are_models
@@ -23,6 +23,7 @@ MODELS, POOLING, ARMS, READER_STUDY, READERS_ALONE = "models", "pooling", "arms"
 AGREEMENT, SEEDS, DECISIONS = "agreement", "seeds", "decisions"
 
 
+@once
 def leading(evidence: ReportData) -> str:
     """The kind of the first page.
 

@@ -16,7 +16,7 @@ from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick, plain_words
+from overread.reporting.report_data import MEAN, ReportData, Row, once, overall, pick, plain_words
 from overread.reporting.sections.reader_results.arm_pairs import compared_readers
 from overread.reporting.sections.reader_results.reader_titles import DERIVED, OTHERS, arms, in_sentence, most_cases
 from overread.reporting.seed_rows import rows_of_seeds, seed_count
@@ -29,6 +29,7 @@ _SHORT = 60  # characters of a warning that is given in full in the line below t
 _FEW = 50  # present cases: below, intervals are wide
 
 
+@once
 def limitations(evidence: ReportData) -> tuple[Limitation, ...]:
     """Every limitation, the worst first."""
     found = [each for rule in _RULES for each in rule(evidence)]

@@ -18,6 +18,7 @@ from overread.reporting.report_data import (
     contrast_of,
     finding_heading,
     natural,
+    once,
     pick,
     value_at,
     with_contrast,
@@ -114,6 +115,7 @@ class ArmPair:
         return self.reference == OTHERS
 
 
+@once
 def pairs(evidence: ReportData) -> list[ArmPair]:
     """The compared pairs: findings in the order of the page, stated reference standards first."""
     found = arms(evidence)
