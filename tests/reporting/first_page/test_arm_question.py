@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from overread.reporting.first_page.answer_limits.study_limits import limitations
+
 from overread import codes
 from overread.reporting.first_page.question import leading_page
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.arm_pairs import pairs
 from overread.reporting.sections.reader_results.arm_sentences import for_paper

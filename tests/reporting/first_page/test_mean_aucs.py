@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 
 from overread import codes
 from overread.reporting.first_page.first_page_parts import AUC_TERM, AUC_WITHIN_TERM
 from overread.reporting.first_page.question import leading_page
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.section_answers import operating
 from tests.reporting.first_page.test_leading_question import over, row

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 
 from overread import codes
 from overread.reporting.first_page.page_facts import made_line
 from overread.reporting.first_page.question import MODELS, SEEDS, leading, leading_page
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.model_results import discrimination_section, operating_section, seed_section
 from overread.reporting.seed_rows import single_seeds

@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 
 import pytest
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 
 from overread import codes
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from tests.reporting.first_page.test_leading_question import against_readers, row
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from overread.reporting.blocks import Cell, Table, heads
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.first_page.arm_figure import (
-    arm_figure,
+from overread.reporting.first_page.answer_figures.arm_figure import (
+    arms_figure,
     reader_difference,
     readers_table,
     several_findings,
@@ -56,7 +56,7 @@ def arms_page(evidence: ReportData) -> FirstPage:
         _answer(evidence, first),
         _more(first, same, evidence),
         _facts(evidence),
-        arm_figure(evidence, first),
+        arms_figure(evidence, first),
         _table(evidence, first, same),
         readers_table(first),
         _terms(same, level),

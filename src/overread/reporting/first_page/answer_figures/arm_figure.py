@@ -17,7 +17,7 @@ from overread.reporting.sections.reader_results.arm_pairs import MEASURES, ArmPa
 from overread.reporting.sections.reader_results.reader_titles import arm_title, arms, in_words, reader_title
 
 
-def arm_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
+def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     """Both arms of every reader, and the difference beside them."""
     metric = pair.leading_measure
     own = [pair.level(metric, a) for a in (pair.usual, pair.new)]
