@@ -20,6 +20,7 @@ from overread.reporting.report_data import (
     value_at,
     with_key,
 )
+from overread.reporting.seed_rows import section_raters
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ModelMeans:
 
     def ranked(self, population: str) -> list[str]:
         """The models with an AUC at a population, the highest first."""
-        there = [r for r in self.evidence.cast.raters if known(self.whole(r, population))]
+        there = [r for r in section_raters(self.evidence) if known(self.whole(r, population))]
         return sorted(there, key=lambda r: -number((self.whole(r, population) or {})["estimate"]))
 
     def sorted_findings(self, rater: str, population: str) -> list[str]:

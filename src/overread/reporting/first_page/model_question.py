@@ -25,6 +25,7 @@ from overread.reporting.first_page.first_page_parts import (
 from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates, model_means, pairs_line, same_site
 from overread.reporting.number_format import fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, in_order, population_title
+from overread.reporting.seed_rows import seeds_apart
 
 
 def models_page(evidence: ReportData) -> FirstPage:
@@ -67,7 +68,8 @@ def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) 
     """The lines below the answer: the pairs of the AUC, differences at other hospitals, rates at thresholds."""
     lead = populations[0] if populations else ""
     pairs = pairs_line(means, ranked[0], lead) if ranked else ""
-    lines = (pairs, _beside(means, ranked, populations), _at_threshold(means.evidence, ranked, lead))
+    seeds = seeds_apart(means.evidence)
+    lines = (pairs, _beside(means, ranked, populations), _at_threshold(means.evidence, ranked, lead), seeds)
     return " ".join(line for line in lines if line)
 
 

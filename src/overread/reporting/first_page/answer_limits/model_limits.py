@@ -10,7 +10,7 @@ from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.question import SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick
-from overread.reporting.seed_rows import rows_of_seeds, seed_count
+from overread.reporting.seed_rows import rows_of_seeds, section_raters, seed_count
 
 _FEW = 50  # present cases: below, intervals are wide
 
@@ -85,7 +85,7 @@ def seeds(evidence: ReportData) -> list[Limitation]:
 
 def selected(evidence: ReportData) -> list[Limitation]:
     """The best of several models, chosen on the cases of the test."""
-    n = len(evidence.cast.raters)
+    n = len(section_raters(evidence))
     if leading(evidence) == SEEDS or n < 4 or set(evidence.cast.single) & set(evidence.cast.raters):
         return []
     text = f"The highest AUC of {n} is too high on average, because the model was chosen on these cases."

@@ -25,6 +25,7 @@ from overread.reporting.report_data import (
     population_title,
 )
 from overread.reporting.sections import absence_reasons
+from overread.reporting.seed_rows import seed_note, split_pairs
 
 
 def comparison(evidence: ReportData) -> Section:
@@ -34,13 +35,16 @@ def comparison(evidence: ReportData) -> Section:
     decisions = _decision_tables(evidence)
     if frame.is_empty() and not decisions:
         return Section("comparison", title, absent=absence_reasons.comparison(evidence))
+    models, seeds = split_pairs(evidence, frame)
+    pairs = models.select("rater", "contrast").unique(maintain_order=True).rows()
     blocks: list[Block] = []
-    pairs = frame.select("rater", "contrast").unique(maintain_order=True).rows()
     for i, (rater, contrast) in enumerate(pairs):
-        part = frame.filter(pl.col("rater") == rater, pl.col("contrast") == contrast)
-        made = _pair(evidence, part, rater, contrast_of(contrast, "rater"), f"comparison-{i}")
-        blocks += made if i == 0 else [appendix(f"{rater} against {contrast_of(contrast, 'rater')}", tuple(made))]
-    return Section("comparison", title, (*blocks, *decisions))
+        made = _pair(evidence, pick(models, rater=rater, contrast=contrast), f"comparison-{i}")
+        blocks += made if i == 0 else [appendix(f"{rater} against {contrast_of(contrast, 'rater')}", made)]
+    with_seeds = seeds.select("rater", "contrast").unique(maintain_order=True).rows()
+    tables = [_pair_table(evidence, pick(seeds, rater=r, contrast=c)) for r, c in with_seeds]
+    blocks += [appendix("Comparisons with single seeds", tables)] if tables else []
+    return Section("comparison", title, (*blocks, *decisions, *seed_note(evidence)))
 
 
 def _decision_tables(evidence: ReportData) -> list[Block]:
@@ -56,7 +60,8 @@ def _decision_tables(evidence: ReportData) -> list[Block]:
     return tables
 
 
-def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) -> list[Block]:
+def _pair(evidence: ReportData, frame: pl.DataFrame, name: str) -> list[Block]:
+    a, b = _sides(frame)
     rows = by(frame, "population", "finding")
     shown = in_order(k[0] for k in rows)
     lines = [
@@ -68,11 +73,25 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
         for f in (MEAN, *evidence.cast.findings)
         if any((p, f) in rows for p in shown)
     ]
-    caption = f"Difference in AUC, {a} minus {b}, on the same cases, with CIs."
+    caption = _pair_caption(a, b)
     scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← {b} higher", f"{a} higher →"))
     names = [population_title(evidence, p) for p in shown]
     picture = forest_figure(lines, names, scale, name=name, caption=caption, numbers=others_series(len(names)))
-    return [picture, difference_table(evidence, rows, caption, "Difference")]
+    return [picture, _pair_table(evidence, frame)]
+
+
+def _pair_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
+    rows = by(frame, "population", "finding")
+    return difference_table(evidence, rows, _pair_caption(*_sides(frame)), "Difference")
+
+
+def _sides(frame: pl.DataFrame) -> tuple[str, str]:
+    """The two models of a pair."""
+    return frame["rater"][0], contrast_of(frame["contrast"][0], "rater")
+
+
+def _pair_caption(a: str, b: str) -> str:
+    return f"Difference in AUC, {a} minus {b}, on the same cases, with CIs."
 
 
 def difference_table(evidence: ReportData, rows: dict[Any, Any], caption: str, heading: str) -> Table:

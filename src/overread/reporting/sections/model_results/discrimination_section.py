@@ -18,7 +18,7 @@ from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.number_format import fixed, listed
 from overread.reporting.report_data import MEAN, ReportData, Row, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
-from overread.reporting.seed_rows import single_seeds
+from overread.reporting.seed_rows import folded_seeds, section_raters, seed_note, single_seeds
 
 FOLDED_SEEDS = "The means over the training seeds are under Variation over seeds; each seed is folded below."
 _BESIDE = 3  # models side by side in one table
@@ -31,7 +31,8 @@ def discrimination(evidence: ReportData) -> Section:
     if overall(evidence, "standalone", "auc").is_empty():
         return Section("discrimination", title, absent="no AUC was estimated")
     blocks: list[Block] = []
-    first, *others = evidence.cast.raters or ("",)
+    models = section_raters(evidence)
+    first, *others = models or ("",)
     if len(evidence.cast.populations) > 1 or not others:
         blocks += _rater_blocks(evidence, first)
         blocks += [appendix(f"The same for {r}", tuple(_rater_blocks(evidence, r))) for r in others]
@@ -40,7 +41,7 @@ def discrimination(evidence: ReportData) -> Section:
     else:
         blocks += _models_forest(evidence)
         population = evidence.cast.populations[0]
-        columns = [(r, r, population) for r in evidence.cast.raters]
+        columns = [(r, r, population) for r in models]
         for i in range(0, len(columns), _BESIDE):
             made = outcome_table(
                 evidence, columns[i : i + _BESIDE], f"AUC per finding, {_where(evidence, population)}."
@@ -49,9 +50,18 @@ def discrimination(evidence: ReportData) -> Section:
             blocks += [made if i == 0 else appendix(shown, (made,))] if made else []
     blocks += _all_pairs(evidence)
     blocks += _roc_blocks(evidence)
-    if single_seeds(evidence):
+    if set(models) <= set(single_seeds(evidence)):
         return Section("discrimination", title, (appendix("AUC of each seed", blocks),), answer=FOLDED_SEEDS)
-    return Section("discrimination", title, tuple(blocks))
+    return Section("discrimination", title, (*blocks, *_seeds(evidence), *seed_note(evidence)))
+
+
+def _seeds(evidence: ReportData) -> list[Block]:
+    """The AUC of each seed that does not stand beside the models."""
+    made = []
+    for r in folded_seeds(evidence):
+        columns = [(population_title(evidence, p), r, p) for p in evidence.cast.populations_of(r)]
+        made += [t] if (t := outcome_table(evidence, columns, f"AUC of {r} per finding.")) else []
+    return [appendix("AUC of each seed", made)] if made else []
 
 
 def _aucs(evidence: ReportData) -> pl.DataFrame:
@@ -86,7 +96,7 @@ def _where(evidence: ReportData, population: str) -> str:
 def _models_forest(evidence: ReportData) -> list[Block]:
     population = evidence.cast.populations[0] if evidence.cast.populations else ""
     rows = by(pick(_aucs(evidence), population=population), "finding", "rater")
-    raters = [r for r in evidence.cast.raters if any(k[1] == r for k in rows)]
+    raters = [r for r in section_raters(evidence) if any(k[1] == r for k in rows)]
     lines = [
         Line(evidence.heading(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
         for f in (MEAN, *evidence.cast.findings)
@@ -168,7 +178,7 @@ def series(evidence: ReportData, curve: str) -> list[tuple[str, pl.DataFrame]]:
 
 def _drawn_models(evidence: ReportData) -> list[str]:
     """The models whose curves are drawn: of more than four, the four with the highest mean AUC."""
-    raters = list(evidence.cast.raters)
+    raters = list(section_raters(evidence))
     if len(raters) <= _CURVES:
         return raters
     ranked = model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))

@@ -47,6 +47,7 @@ from overread.reporting.sections.model_results.group_difference_tables import (
     difference_table,
     first_point,
 )
+from overread.reporting.seed_rows import section_raters, seed_note
 
 _ALL = "all"
 _GAPS = (
@@ -75,7 +76,7 @@ def subgroups(evidence: ReportData) -> Section:
     if frame.is_empty():
         return Section("subgroups", title, absent="no subgroup was evaluated")
     populations = in_order(frame["population"])
-    raters = evidence.cast.raters[:4] if len(populations) == 1 else evidence.cast.raters[:1]
+    raters = section_raters(evidence)[: 4 if len(populations) == 1 else 1]
     said = answers(evidence, pick(frame, population=populations[0]), raters)
     blocks: list[Block] = [Paragraph(" ".join(said[1:]))] if said[1:] else []
     blocks.append(_caution(frame))
@@ -86,7 +87,7 @@ def subgroups(evidence: ReportData) -> Section:
         own = pick(frame, rater=rater)
         rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
         blocks.append(appendix(f"{rater}: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
-    return Section("subgroups", title, tuple(blocks), answer=said[0] if said else "")
+    return Section("subgroups", title, (*blocks, *seed_note(evidence)), answer=said[0] if said else "")
 
 
 def _caution(frame: pl.DataFrame) -> Paragraph:
@@ -308,7 +309,7 @@ def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) ->
     """Underdiagnosis by group, a column per model."""
     point = first_point(frame)
     rows = by(pick(frame, metric="underdiagnosis", at=point), "subgroup", "level", "rater")
-    raters = [r for r in evidence.cast.raters if any(k[2] == r for k in rows)]
+    raters = [r for r in section_raters(evidence) if any(k[2] == r for k in rows)]
     if not rows:
         return None
     body: list[tuple[Cell, ...]] = []
