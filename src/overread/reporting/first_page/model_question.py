@@ -206,7 +206,7 @@ def _table(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str])
     titles = [rate.title for rate in rates]
     mean = (
         f"Mean over findings, with 95% interval. AUC over {plural(most_findings(areas), 'finding')}."
-        if most
+        if most > 1
         else "With 95% interval."
     )
     made = Table(

@@ -24,7 +24,7 @@ def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
         if joined.height:
             cases, patients = joined["case_id"].n_unique(), joined["patient_id"].n_unique()
     made += [("cases", count(cases))] if cases else []
-    made += [("patients", count(patients))] if patients else []
+    made += [("patients", count(patients))] if patients and not evidence.cases_are_patients else []
     readers = _readers(evidence)
     made += [("readers", count(readers))] if readers else []
     reads = _reads(evidence)

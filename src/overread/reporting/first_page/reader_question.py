@@ -169,12 +169,15 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
 
 
 def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
-    own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
-    rest = [in_sentence(r) for r in reads.references if r not in reads.made | reads.named]
+    usable = [r for r in reads.references if any(known(_difference(reads, o, r, m)) for o in outputs
+              for m in _models(reads, o))]  # fmt: skip
+    own = [in_sentence(r) for r in usable if r in reads.made - {OTHERS}]
+    rest = [in_sentence(r) for r in usable if r not in reads.made | reads.named]
     said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers"
     ends = _ends(reads, outputs)
     several = ends and len(_under(reads, outputs, ends[0])) > 1
-    said += " (95% intervals, not adjusted for the number of comparisons)." if several else "."
+    said += " (95% intervals, not adjusted for the number of comparisons)" if several else ""
+    said += "; lower or higher means that the whole interval lies below or above 0."
     if own:
         said += f" {_capital(listed(own))} {_was(own)} made from reads of these readers, which favours them"
         said += f"; {listed(rest)} {_is(rest)} not stated to be made from their reads." if rest else "."
@@ -288,7 +291,10 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
         body += [_row(reads, o, reference, models) for o in shown]
     left = len(first) - len(shown)
     head = heads("Finding", "Present / absent", "Specificity of the readers", "Sensitivity of the readers", *models)
+    scoring = list(dict.fromkeys(r.partition(" [")[0] for o in shown for r in _models(reads, o)))
+    beyond = f"{len(models)} of {len(scoring)} models; the others are in the figure as a table."
     remark = f"{plural(left, 'more finding')} in the sections below." if left else ""
+    remark = f"{beyond if len(scoring) > len(models) else ''} {remark}".strip()
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
     note = "With 95% interval."
     both = len(references) > 1 and sum(r in reads.stated for r in references) != 1

@@ -40,10 +40,11 @@ def external(evidence: ReportData) -> list[Limitation]:
         return []
     n = len(evidence.cast.external)
     if n == 0:
-        text = "Nothing here shows how the models do at a hospital that was not used in training."
+        head, text = "No external hospital.", "Nothing here shows how the models do at a hospital not used in training."
         if not evidence.cast.trained:
+            head = "No hospital known to be external."
             text = "Whether a hospital of the test was used in training is not known."
-        return [Limitation(4, "no other hospital known to be unseen", "No external hospital.", text)]
+        return [Limitation(4, "no other hospital known to be unseen", head, text)]
     if n == 1:
         return [
             Limitation(
@@ -88,7 +89,7 @@ def selected(evidence: ReportData) -> list[Limitation]:
     n = len(section_raters(evidence))
     if leading(evidence) == SEEDS or n < 4 or set(evidence.cast.single) & set(evidence.cast.raters):
         return []
-    text = f"The highest AUC of {n} is too high on average, because the model was chosen on these cases."
+    text = f"The highest of {n} AUCs is too high on average, because it is the highest on the cases that estimate it."
     return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
 
 

@@ -25,11 +25,11 @@ def reader_made(evidence: ReportData) -> list[Limitation]:
     if not favour:
         return []
     n = len(found[0].references)
-    these = "it" if len(favour) == 1 else "these"
-    text = f"{listed(favour)[:1].upper()}{listed(favour)[1:]}; results under {these} favour the readers."
+    text = f"Results under {listed(favour)} favour the readers."
     if OTHERS in own:
         text += f" {in_sentence(OTHERS)[:1].upper()}{in_sentence(OTHERS)[1:]} leaves out the reader who is evaluated."
-    head = f"{count(len(own))} of {plural(n, 'reference standard')} made from reads of these readers."
+    verb = "is" if len(own) == 1 else "are"
+    head = f"{count(len(own))} of {plural(n, 'reference standard')} {verb} made from reads of these readers."
     return [Limitation(3, f"{plural(len(own), 'reference standard')} made by these readers", head, text, "readers")]
 
 

@@ -55,8 +55,8 @@ def _curves(evidence: ReportData, curve: str) -> Figure | None:
     bars = " Histogram above: number of cases by score, on a square-root scale." if scores else ""
     lines = "; line: loess estimate with a pointwise confidence band" if smooth else ""
     caption = (
-        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed proportion against predicted probability. Points: "
-        f"bins with equal numbers of cases, with CIs{lines}; dashed: perfect calibration. Each panel shows the "
+        f"Calibration of {whose(evidence, frames)}{_CURVES[curve]}: observed proportion against predicted probability. "
+        f"Points: bins with equal numbers of cases, with CIs{lines}; dashed: perfect calibration. Each panel shows the "
         "range of "
         f"its points.{bars}"
     )

@@ -13,6 +13,7 @@ from overread.reporting.estimate_cells import classes_cell, codes_of, estimate_c
 from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
+from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.number_format import number
 from overread.reporting.report_data import (
     MEAN,
@@ -37,6 +38,8 @@ def comparison(evidence: ReportData) -> Section:
         return Section("comparison", title, absent=absence_reasons.comparison(evidence))
     models, seeds = split_pairs(evidence, frame)
     pairs = models.select("rater", "contrast").unique(maintain_order=True).rows()
+    best = set(model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))[:2])
+    pairs.sort(key=lambda pair: {pair[0], contrast_of(pair[1], "rater")} != best)  # that of the answer is shown first
     blocks: list[Block] = []
     for i, (rater, contrast) in enumerate(pairs):
         made = _pair(evidence, pick(models, rater=rater, contrast=contrast), f"comparison-{i}")

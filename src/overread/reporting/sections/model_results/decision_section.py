@@ -91,9 +91,8 @@ def _figure(
     name: str,
 ) -> Figure:
     caption = (
-        f"Net benefit per 1,000 cases of {whose(frames)} with pointwise confidence bands; dashed: treating all; "
-        "line at "
-        "0: treating none. Each panel ends where all curves are below 3% of the highest net benefit."
+        f"Net benefit per 1,000 cases of {whose(evidence, frames)} with pointwise confidence bands; dashed: treating "
+        "all; line at 0: treating none. Each panel ends where all curves are below 3% of the highest net benefit."
     )
     alt = f"Decision curves per finding. {caption} The numbers are in the tables."
     headings = {f: evidence.heading(f) for f in names}

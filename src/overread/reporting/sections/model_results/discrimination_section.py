@@ -193,10 +193,14 @@ def curve_series(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]
     return others_series(len(frames))
 
 
-def whose(frames: Sequence[tuple[str, pl.DataFrame]]) -> str:
-    """Whose curves these are, for a caption."""
+def whose(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> str:
+    """Whose curves these are, for a caption; of more models than are drawn, how they were chosen."""
     raters = {frame["rater"][0] for _, frame in frames}
-    return raters.pop() if len(raters) == 1 else f"the models {listed(sorted(raters))}"
+    if len(raters) == 1:
+        return str(raters.pop())
+    every = len(section_raters(evidence))
+    chosen = f" (of {every} models, those with the highest {model_means(evidence).name()})" if every > _CURVES else ""
+    return f"the models {listed(sorted(raters))}{chosen}"
 
 
 def drawn_findings(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> list[str]:
@@ -219,8 +223,8 @@ def _roc_blocks(evidence: ReportData) -> list[Block]:
             if row is not None and known(row):
                 labels[f, i] = fixed(row["estimate"])
     caption = (
-        f"ROC curves of {whose(frames)} with pointwise confidence bands; AUCs are in the colour of their curves. No "
-        "curve is drawn without cases of both classes."
+        f"ROC curves of {whose(evidence, frames)} with pointwise confidence bands; AUCs are in the colour of their "
+        "curves. No curve is drawn without cases of both classes."
     )
     if areas:
         caption += (

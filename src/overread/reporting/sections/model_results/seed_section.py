@@ -62,9 +62,16 @@ def _summary(rows: SeedRows) -> tuple[Table, ...]:
             row = rows.row(name, "auc", population)
             if row is not None:
                 body.append((Cell(name), Cell(str(len(members)), "num"), *spread_cells(rows, name, row)))
-    what = "Mean AUC over findings" if rows.finding == MEAN else f"AUC, {rows.evidence.heading(rows.finding).lower()}"
+    what = _what(rows)
     head = heads("Variant", "Seeds", "Mean over seeds", "SD", "Lowest to highest")
     return (table(f"{what}, over the training seeds.", (head,), body, remark=_REMARK),)
+
+
+def _what(rows: SeedRows) -> str:
+    """What the headline AUC is: of one finding, or the mean over several."""
+    findings = rows.evidence.cast.findings
+    alone = rows.finding if rows.finding != MEAN else findings[0] if len(findings) == 1 else ""
+    return f"AUC, {rows.evidence.heading(alone).lower()}" if alone else "Mean AUC over findings"
 
 
 def _tables(rows: SeedRows, name: str) -> list[Block]:
@@ -117,8 +124,10 @@ def _each_seed(rows: SeedRows) -> tuple[Block, ...]:
         found = [(n, m, r) for n, own in rows.variants.items() for m in own if (r := rows.row(m, "auc", population))]
         body += [group(population_title(rows.evidence, population), 3)] if found and len(rows.populations) > 1 else []
         body += [(Cell(m), Cell(n), number_cell(r)) for n, m, r in found]
-    what = "Mean AUC over findings" if rows.finding == MEAN else f"AUC, {rows.evidence.heading(rows.finding).lower()}"
-    made = table(f"{what}, of each seed, with CIs.", (heads("Seed", "Variant", "AUC"),), body, compact=True)
+    what = _what(rows)
+    remark = "CIs are normal; those of a mean over findings in other sections are bootstrap percentile intervals."
+    head = heads("Seed", "Variant", "AUC")
+    made = table(f"{what}, of each seed, with CIs.", (head,), body, remark=remark, compact=True)
     return (appendix("AUC of each seed", (made,)),) if body else ()
 
 
