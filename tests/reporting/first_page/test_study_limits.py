@@ -148,3 +148,13 @@ def test_cases_that_were_taken_as_patients_are_not_counted_as_patients(evidence_
     assert "patients" not in dict(facts(taken))
     assert study_paragraph(known).startswith("Up to 200 test cases of 150 patients per estimate;")
     assert study_paragraph(taken).startswith("Up to 200 test cases per estimate;")
+
+
+def test_uncertain_labels_are_counted_by_what_they_were_taken_for(evidence_folder):
+    lines = [line("uncertain_excluded", 61, "labels"), line("uncertain_recoded", 5, state="absent")]
+    policies = row("auc_difference", 0.1, 0.0, 0.2, analysis="policies", contrast="policy:ignore", finding="mass")
+    for rows, text in (([], ""), ([policies], "Results with other ways of handling them:")):
+        evidence = read_evidence(evidence_folder([row("auc", 0.8, 0.7, 0.9), *rows], account=lines), {})
+        (found,) = [each for each in limitations(evidence) if each.short == "uncertain labels"]
+        assert found.head == "61 uncertain labels left out and 5 uncertain labels taken as absent."
+        assert (found.text, found.link) == (text, "policies" if rows else "")

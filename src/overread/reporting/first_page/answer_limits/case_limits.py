@@ -90,20 +90,16 @@ def one_class(evidence: ReportData) -> list[Limitation]:
 
 def uncertain(evidence: ReportData) -> list[Limitation]:
     """Uncertain labels, and what they were taken for."""
-    found = account_codes(evidence, "uncertain_excluded", "uncertain_recoded")
-    n = sum(row["count"] for _, row in found)
-    if not n:
+    counts: dict[str, int] = {}
+    for code, row in account_codes(evidence, "uncertain_excluded", "uncertain_recoded"):
+        how = "left out" if code.name == "uncertain_excluded" else f"taken as {code['state']}"
+        counts[how] = counts.get(how, 0) + row["count"]
+    told = [f"{plural(n, 'uncertain label')} {how}" for how, n in counts.items() if n]
+    if not told:
         return []
-    how = "left out" if found[0][0].name == "uncertain_excluded" else f"taken as {found[0][0]['state']}"
-    return [
-        Limitation(
-            12,
-            "uncertain labels",
-            f"{plural(n, 'uncertain label')} {how};",
-            "the alternatives are given beside.",
-            "policies",
-        )
-    ]
+    again = pick(evidence.estimates, analysis="policies").height > 0
+    text = "Results with other ways of handling them:" if again else ""
+    return [Limitation(12, "uncertain labels", f"{listed(told)}.", text, "policies" if again else "")]
 
 
 def uncomputed(evidence: ReportData) -> list[Limitation]:

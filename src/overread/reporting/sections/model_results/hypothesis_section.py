@@ -21,6 +21,7 @@ from overread.reporting.report_data import (
     with_key,
 )
 from overread.reporting.sections.model_results.contrasts import difference_table
+from overread.reporting.seed_rows import rows_of_seeds
 
 _TITLE = "H1: pooled against single-hospital training"
 
@@ -173,7 +174,9 @@ def _seeds(evidence: ReportData) -> list[Block]:
     ends = [fixed(f(row["estimate"] for row in spread)) for f in (min, max)] if spread else []
     told = f"The SD of the mean AUC over training seeds is {' to '.join(dict.fromkeys(ends))}." if ends else ""
     told = told or "No SD over training seeds could be computed."
-    return [Paragraph(f"{told} Each model and each seed:", link="seeds")]
+    listed_there = rows_of_seeds(evidence) is not None
+    where = "Each model and each seed:" if listed_there else "The numbers of each seed are in estimates.csv."
+    return [Paragraph(f"{told} {where}", link="seeds" if listed_there else "")]
 
 
 def _per_finding(evidence: ReportData, detail: pl.DataFrame) -> Folded:
