@@ -19,6 +19,7 @@ from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
+from overread.tables import counted
 
 
 def with_answers(evidence: ReportData, sections: Sequence[Section]) -> list[Section]:
@@ -277,7 +278,7 @@ def account(evidence: ReportData) -> str:
     if lines.is_empty():
         return "Nothing was excluded."
     largest = max(lines.to_dicts(), key=lambda row: row["count"])
-    what = plural(largest["count"], str(largest["unit"]).removesuffix("s"))
+    what = counted(largest["count"], str(largest["unit"]))
     return f"{plural(lines.height, 'reason')} for exclusions and changes; the largest: {what}, {largest['reason']}."
 
 
