@@ -106,14 +106,14 @@ def readers(evidence: ReportData) -> str:
     reads = found[0]
     rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
     said = []
-    for reference in reads.references:
+    for reference in reads.stated or reads.references:
         mine = [r for r in pick(rows, reference=reference).to_dicts() if bounded(r)]
         if mine:
             lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
             said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {len(mine)}")
     if said:
         start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
-        return f"{start} one side of 0: {'; '.join([said[0], said[-1]] if len(said) > 1 else said)}."
+        return f"{start} one side of 0: {'; '.join(said if len(said) <= 3 else (said[0], said[-1]))}."
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 
