@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from overread.reporting.first_page.answer_limits.study_limits import limitations
-
 from overread import codes
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.arm_pairs import pairs
@@ -94,3 +93,17 @@ def test_readers_of_both_arms_stand_in_the_order_of_their_numbers(evidence_folde
     names = list(dict.fromkeys(page.figure.numbers["row"]))
     assert names == ["Mean of the readers", "Reader 2", "Reader 10"]  # the third read in one arm only
     assert pairs(evidence)[0].readers() == ["Reader 2", "Reader 3", "Reader 10"]
+
+
+def test_the_mean_of_an_arm_over_other_readers_does_not_stand_beside_the_difference(evidence_folder):
+    difference = {"n_readers": 2, **noted("readers_in_one_arm", readers=("r3",))}
+    rows = changed(difference)
+    rows = [{**r, "n_readers": 3 if r["arm"] == "unaided" else 2} if r["rater"] == "(readers)" else r for r in rows]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "aided:score minus unaided: +0.044 (95% interval −0.0004 to +0.088) in the mean AUC of the readers; the "
+        "interval includes 0."
+    )
+    assert [c.note for c in page.table.rows[0][1:3]] == ["3 readers", ""]
+    (pair,) = pairs(evidence)
+    assert for_paper(pair, "auc").startswith("The difference in the mean AUC of the readers for mass between")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from overread.reporting.blocks import Cell, Table, heads
 from overread.reporting.estimate_cells import code_of, known
@@ -87,12 +88,12 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
     if not known(row):
         both = f"{arm_title(pair.new)} and {arm_title(pair.usual)}"
         return f"The difference between {both} could not be computed{of}."
-    levels = [pair.level(metric, a) for a in (pair.new, pair.usual)]
+    levels = pair.compared_levels(metric)
     name = MEASURES[metric]
-    if not all(map(known, levels)):
-        less = f"{minus(pair)}: {spelled(row, signed=True)} in the {name} of the readers{of}."
-        return less + _non_inferiority(pair)
-    new, usual = (fixed((r or {})["estimate"]) for r in levels)
+    if levels is None:
+        less = f"{minus(pair)}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
+        return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
+    new, usual = (fixed(r["estimate"]) for r in levels)
     return (
         f"The mean {name} of the readers{of} was {new} {with_arm(pair.new)} and {usual} {with_arm(pair.usual)}, a "
         f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
@@ -186,7 +187,7 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
         name = f"{MEASURES[metric][:1].upper()}{MEASURES[metric][1:]}"
         title = f"{name}, {in_words(c.title)}" if several else name
         kind = "strong" if c is first and metric == first.leading_measure else ""
-        cells = [number_cell(c.level(metric, a)) for a in (c.usual, c.new)]
+        cells = [_level_cell(c, metric, a) for a in (c.usual, c.new)]
         pair = minus(c) if len(pairs) > 1 else ""
         last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num", note=_holm(row))
         body.append((Cell(title, kind=kind, note=pair), *cells, *last))
@@ -202,6 +203,11 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
         remark=_adjusted([row for _, _, row in rows]),
     )
     return first_rows(made, "rows")
+
+
+def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
+    cell = number_cell(pair.level(metric, arm))
+    return replace(cell, note=pair.other_readers(metric, arm) or cell.note)
 
 
 def _holm(row: Row) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.first_page_parts import bounded, leading_findings
-from overread.reporting.number_format import number
+from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
     ReportData,
     Row,
@@ -78,6 +78,22 @@ class ArmPair:
         test = value_at((self.difference(metric) or {}).get("at", ""), "test")
         tested = [r for r in rows if test and value_at(r["at"], "test") == test]
         return next(iter(tested or own or rows), None)
+
+    def other_readers(self, metric: str, arm: str) -> str:
+        """How many readers the mean of an arm is over, where the difference is over others; "" where they are the same.
+
+        A reader of one arm has a part in the mean of that arm and none in the difference.
+        """
+        numbers = [(row or {}).get("n_readers") for row in (self.level(metric, arm), self.difference(metric))]
+        return plural(int(numbers[0]), "reader") if all(numbers) and numbers[0] != numbers[1] else ""
+
+    def compared_levels(self, metric: str) -> tuple[Row, Row] | None:
+        """The means of the new and the usual arm; None where one is missing or not of the readers who were compared."""
+        new, usual = (self.level(metric, arm) for arm in (self.new, self.usual))
+        if not known(new) or not known(usual):
+            return None
+        same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
+        return (new, usual) if same else None
 
     def readers(self) -> list[str]:
         """The readers with a row in either arm, by name."""

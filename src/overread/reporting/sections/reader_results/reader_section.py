@@ -62,7 +62,7 @@ def readers(evidence: ReportData) -> Section:
     found = arms(evidence)
     if not evidence.cast.raters:
         return _alone(evidence, found)
-    title = "Model and radiologists"
+    title = "Comparison with readers"
     blocks: list[Block] = []
     for reads in found:
         own = [*_words(evidence, reads), *_overview(reads)]
