@@ -585,7 +585,7 @@ def test_methods_name_what_was_done_with_reads_and_its_papers(seen):
 
 def test_without_reads_the_sections_are_left_out_and_named(made, page, read_page):
     text = read_page(page).text
-    assert "model and radiologists (no reads were evaluated)" in text
+    assert "comparison with readers (no reads were evaluated)" in text
     assert "no second reference standard was compared" in text
     assert not {"Readers", "Agreement"} & {s.section for s in sentences_of(read_evidence(made.evidence, {}))}
     assert "Owen AB" not in text

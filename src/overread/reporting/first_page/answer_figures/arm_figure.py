@@ -20,8 +20,8 @@ from overread.reporting.sections.reader_results.reader_titles import arm_title, 
 def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     """Both arms of every reader, and the difference beside them."""
     metric = pair.leading_measure
-    levels = pair.compared_levels(metric)
-    own = [levels[1], levels[0]] if levels else [None, None]  # means of other readers have another difference
+    means = pair.compared_levels(metric)
+    own = [means[1], means[0]] if means else []  # means of other readers have another difference
     row = pair.difference(metric)
     rows = [_figure_row("Mean of the readers", own, row, strong=True)] if any(map(known, [*own, row])) else []
     for reader in pair.readers_of_both():

@@ -84,8 +84,10 @@ class ArmPair:
 
         A reader of one arm has a part in the mean of that arm and none in the difference.
         """
-        numbers = [(row or {}).get("n_readers") for row in (self.level(metric, arm), self.difference(metric))]
-        return plural(int(numbers[0]), "reader") if all(numbers) and numbers[0] != numbers[1] else ""
+        own, compared = (
+            int((r or {}).get("n_readers") or 0) for r in (self.level(metric, arm), self.difference(metric))
+        )
+        return plural(own, "reader") if own and compared and own != compared else ""
 
     def compared_levels(self, metric: str) -> tuple[Row, Row] | None:
         """The means of the new and the usual arm; None where one is missing or not of the readers who were compared."""
