@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from math import nan
 
 import matplotlib.figure
@@ -249,6 +250,32 @@ def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels, narrow):
     marks = (Mark(0, 0.8, 0.7, 0.9, "0.800 (0.700\u20130.900)"),)
     group_forest([Band("Sex", Level("All", "10", marks), (), ("",))], ("a",), label="gap", name="g", caption="AUC.")
     assert outside == []
+
+
+@pytest.fixture
+def overlaps(monkeypatch):
+    """The titles of panels and axes of a saved figure that lie over each other."""
+    found: list[tuple[str, str]] = []
+    save = matplotlib.figure.Figure.savefig
+
+    def checked(figure, *args, **more):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [t for a in figure.axes for t in (a._left_title, a.xaxis.label, a.yaxis.label) if t.get_text()]
+        boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts]
+        found.extend((one, other) for (one, a), (other, b) in combinations(boxes, 2) if a.overlaps(b))
+        return save(figure, *args, **more)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", checked)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("panels", [1, 5])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_titles_of_panels_and_axes_do_not_overlap(overlaps, panels, narrow):
+    _panels(["mass", "edema", "enlarged_cardiomediastinum", "pneumonia", "fracture"][:panels], 2, narrow=narrow)
+    assert overlaps == []
 
 
 @pytest.mark.slow

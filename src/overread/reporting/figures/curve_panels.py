@@ -117,7 +117,7 @@ def calibration_panels(
             axis.set_ylim(-0.02 * top, top * (1.02 + held))
             axis.set_box_aspect(1 + held)
             axis.set_title(headings[finding])
-            axis.locator_params(nbins=2 if narrow else 4)
+            axis.locator_params(nbins=2 if narrow else 3 if columns > 4 else 4)
             axis.grid(color=RULE, lw=0.35)
             if scores:
                 mine = [(i, scores[s, finding]) for s, i in index.items() if (s, finding) in scores]
@@ -316,7 +316,8 @@ def _place(figure: Figure, top: float) -> None:
     between = _BETWEEN if shared else _BETWEEN + _TICKS
     side = (width - _LEFT - _RIGHT - (grid.ncols - 1) * between) / grid.ncols
     title = _TITLE + _LINE * (_wrap_titles(axes, side) - 1)
-    below = title + (_FOOT if len(axes) % grid.ncols else 0.1 if shared else 0.28)  # an upper row may hold axis titles
+    named = any(axis.get_xlabel() for axis in axes[: (grid.nrows - 1) * grid.ncols])  # in an upper row
+    below = title + (_FOOT if named else 0.1 if shared else 0.28)
     tall = side * float(axes[0].get_box_aspect() or 0.62)
     height = top + title + grid.nrows * tall + (grid.nrows - 1) * below + _FOOT
     figure.set_size_inches(width, height)
