@@ -22,6 +22,8 @@ from overread.reporting.report_data import (
 )
 from overread.reporting.seed_rows import section_raters
 
+_DRAWN = 4  # models that a figure draws over each other
+
 
 @dataclass(frozen=True, slots=True)
 class ModelMeans:
@@ -81,6 +83,15 @@ def model_means(evidence: ReportData) -> ModelMeans:
         by(pick(overall(evidence, "standalone", "auc"), at=""), "rater", "population", "finding"),
         by(overall(evidence, "comparison", "auc_difference"), "rater", "contrast", "population", "finding"),
     )
+
+
+def drawn_models(evidence: ReportData) -> list[str]:
+    """The models that figures draw over each other: of more than four, the four with the highest mean AUC."""
+    raters = list(section_raters(evidence))
+    if len(raters) <= _DRAWN:
+        return raters
+    ranked = model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))
+    return sorted((ranked or raters)[:_DRAWN], key=raters.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from overread import codes
 from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, notes_but
+from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
     FROM_READS,
@@ -87,6 +88,7 @@ class ReadRows:
     vocabulary: Vocabulary
     only: bool = True  # whether there are reads of this arm only
     named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
+    undrawn: frozenset[str] = frozenset()  # models that figures leave out, because there are many
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -106,6 +108,10 @@ class ReadRows:
         return {
             f: tuple(sorted(own, key=lambda r: place.get(r.partition(" [")[0], len(place)))) for f, own in names.items()
         }
+
+    def drawn(self, finding: str) -> tuple[str, ...]:
+        """The outputs that figures draw over each other."""
+        return tuple(o for o in self.outputs(finding) if o.partition(" [")[0] not in self.undrawn)
 
     def readers(self, finding: str) -> tuple[str, ...]:
         """The readers of a finding, those with most reads first."""
@@ -173,8 +179,10 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         shown = references(evidence, frame["reference"])
         models, only = evidence.cast.raters, len(levels) == 1
-        named = _made_by_named(evidence) - made
-        found.append(ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named))
+        named, undrawn = _made_by_named(evidence) - made, frozenset(models) - {*drawn_models(evidence)}
+        found.append(
+            ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named, undrawn)
+        )
     return found
 
 
