@@ -91,9 +91,24 @@ def test_set_takes_the_place_of_the_file_and_an_option_cannot_contradict_it(tmp_
         (["training.epochs=3"], {"epochs": 4}, "--set epochs: expected a value given once; found it is also given"),
         (["findings=mass"], {}, "training: expected findings: a list, such as [\"mass\"]; found 'mass'"),
         (["epochs=many"], {}, "training: expected epochs: a whole number"),
+        (['findings=[["mass"]]'], {}, "training [findings]: expected item 1: text; found ['mass']"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             configuration(TrainingConfig, "training", file, changes, given)
+
+
+def test_the_form_that_a_refused_group_difference_names_is_accepted():
+    for given in ("sex: F - M", "age_band: 60-79 − 18-39"):
+        made = configuration(EvaluationConfig, "evaluation", None, [f'group_differences=["{given}"]'])
+        assert made.group_differences == (given,)
+    for wrong in ("sex F M", "sex: F-M", "sex: F - M - X"):
+        with pytest.raises(InputError, match="1 of another form") as refused:
+            configuration(EvaluationConfig, "evaluation", None, [f'group_differences=["{wrong}"]'])
+        named = re.search('"(.+?)"', str(refused.value)).group(1)
+        assert EvaluationConfig(group_differences=(named,)).difference_names() == [("sex", "F", "M")]
+    with pytest.raises(InputError) as refused:  # a list for a pair has no example that could be wrong as well
+        configuration(EvaluationConfig, "evaluation", None, ['subgroup_intersections=["sex"]'])
+    assert str(refused.value) == "evaluation [subgroup_intersections]: expected item 1: a list; found 'sex'."
 
 
 @pytest.mark.parametrize("section", sorted({*SECTION_OF.values()}))

@@ -11,6 +11,7 @@ from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.finding_mapping import Mapped, mappings
 from overread.evaluation.join.unmatched import UnmatchedAllowance
+from overread.evaluation.subgroups.difference_names import difference_names
 from overread.findings import Vocabulary
 from overread.findings import load as load_vocabulary
 from overread.tables import OLDEST, STATES
@@ -68,14 +69,15 @@ class EvaluationConfig:
         Columns of the images table that define subgroups.
     subgroup_intersections : tuple of (str, str)
         Pairs of columns of `subgroups` whose combinations are also subgroups.
-    group_differences : tuple of (str, str, str)
+    group_differences : tuple of str
         Column, level and reference level of the groups whose signed difference (level minus reference level) and ratio
-        are estimated, such as ``("sex", "F", "M")``. The column is one of `subgroups`, a pair of
-        `subgroup_intersections` joined by " × ", or "site". () = every column of `subgroups` with exactly two levels,
-        the first level minus the second.
+        are estimated, such as ``"sex: F - M"``. The column is one of `subgroups`, a pair of `subgroup_intersections`
+        joined by " × ", or "site". () = every column of `subgroups` with exactly two levels, the first level minus the
+        second.
     baseline_model : str
-        The model that the group differences of every other model are compared with; "" = all pairs of up to five
-        models, and with more models the comparison of each with the first.
+        The model that the group differences of every other model are compared with, or the ensemble of `members` whose
+        mean over seeds those of every other ensemble are compared with; "" = all pairs of up to five, and with more the
+        comparison of each with the first.
     age_bands : tuple of float
         Lower limits of the age bands in years, ascending.
     minimum_present, minimum_absent : int
@@ -150,7 +152,7 @@ class EvaluationConfig:
     decision_thresholds: tuple[float, ...] = (0.05, 0.10, 0.20)
     subgroups: tuple[str, ...] = ("sex", "age_band", "view")
     subgroup_intersections: tuple[tuple[str, str], ...] = ()
-    group_differences: tuple[tuple[str, str, str], ...] = ()
+    group_differences: tuple[str, ...] = ()
     baseline_model: str = ""
     age_bands: tuple[float, ...] = (18, 40, 60, 80)
     minimum_present: int = 20
@@ -254,6 +256,14 @@ class EvaluationConfig:
         """Return the validated mappings of model outputs to findings."""
         return mappings(self.mapping, vocabulary=self.vocabulary)
 
+    def difference_names(self) -> list[tuple[str, str, str]]:
+        """Return column, level and reference level of the named groups.
+
+        >>> EvaluationConfig(group_differences=("sex: F - M",)).difference_names()
+        [('sex', 'F', 'M')]
+        """
+        return difference_names(self.group_differences)
+
     def member_names(self) -> dict[str, str]:
         """Return the ensemble of every member model."""
         return {member: name for name, members in self.members.items() for member in members}
@@ -347,17 +357,21 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
 def _difference_problems(config: EvaluationConfig) -> list[InputError]:
     """Check the columns of the named groups, and that every pair has two different levels and is given once."""
     problems, where = [], "evaluation.group_differences"
+    try:
+        differences = config.difference_names()
+    except InputError as error:
+        return list(error.problems)
     crossed = [CROSS.join(pair) for pair in config.subgroup_intersections]
     known = list(dict.fromkeys((*config.subgroups, *crossed, "site")))
-    for column, level, reference in config.group_differences:
+    for column, level, reference in differences:
         if column not in known:
             expected = "columns of evaluation.subgroups, crossed columns, or site"
             problems.append(InputError(where, expected, f"'{column}'", do=did_you_mean(column, known)))
         if level == reference:
             problems.append(InputError(where, "two different levels", f"'{level}' of {column} twice"))
-    pairs = [(column, frozenset(levels)) for column, *levels in config.group_differences]
+    pairs = [(column, frozenset(levels)) for column, *levels in differences]
     if len(set(pairs)) < len(pairs):
-        repeats = [" ".join(g) for g, p in zip(config.group_differences, pairs, strict=True) if pairs.count(p) > 1]
+        repeats = [g for g, p in zip(config.group_differences, pairs, strict=True) if pairs.count(p) > 1]
         problems.append(InputError(where, "each pair of levels once", "a repeat", examples=repeats))
     return problems
 
