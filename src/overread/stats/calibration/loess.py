@@ -237,8 +237,10 @@ def gather(p: Floats, y: Floats, weights: Floats, reach: int) -> Local:
         by_width = ((p - p[0]) / (p[-1] - p[0]) * POINTS).astype(np.intp)
         distinct = np.cumsum(np.concatenate([[0], (np.diff(by_rank) > 0) | (np.diff(by_width) > 0)]))
     mass = np.asarray(np.bincount(distinct, weights), dtype=np.float64)
+    first, last = (np.searchsorted(distinct, np.arange(mass.size), side=side) for side in ("left", "right"))
+    mean = np.bincount(distinct, weights * p) / mass
     return Local(
-        np.bincount(distinct, weights * p) / mass,
+        np.clip(mean, p[first], p[last - 1]),  # equal p exactly: a rounded mean would lie outside a window of width 0
         np.bincount(distinct, weights * y) / mass,
         mass,
         distinct.astype(np.intp),
