@@ -46,6 +46,7 @@ from overread.evaluation.join.joined_scores import joined_table
 from overread.evaluation.join.label_states import decided_pairs
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
+from overread.evaluation.join.two_valued_scores import with_decisions
 from overread.evaluation.join.unmatched import matched
 from overread.evaluation.models.calibration_errors import calibration_rows
 from overread.evaluation.models.decision_curves import decisions
@@ -270,6 +271,7 @@ def _checked(
         for where, given in (("predictions", predictions), ("tune", tune))
     )
     answers = None if reads is None else tables.check(reads, "reads", where="reads", **named)
+    scores = None if scores is None else with_decisions(scores, dropped)
     if images is None:
         images = images_of_cases((scores, answers, tuning, checked_labels), dropped)
     checked_images = tables.check(images, "images", where="images", notes=found)
