@@ -36,6 +36,10 @@ MISSING = (*PROGRAMS, *UNKNOWN)
 WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE, true, false"
 Pair = tuple[str, str]  # a rater and a finding
 DECISION = "decision"  # the operating point of decisions, which have no threshold
+DECISIONS = "; ".join(
+    f"{state}: {', '.join(word for word, meaning in _STATES.items() if meaning == state)}"
+    for state in ("present", "absent")
+)
 _TEXT = (pl.String, pl.Boolean)
 _DECISIONS = {"call", "decision"}  # parts of a column's name that say that it holds decisions
 
@@ -138,7 +142,7 @@ def decision_numbers(
         wrong = said["said"].is_not_null() & ~states.is_in(["present", "absent"]).fill_null(False)
         if wrong.any():
             shown = [f"'{v}'" for v in said["said"].filter(wrong).unique(maintain_order=True).head(5)]
-            expected = f"decisions in '{name}': 1, 0, present, absent, yes, no, true or false"
+            expected = f"decisions in '{name}' ({DECISIONS})"
             do = (
                 "Leave undecided cases out, name the column as a score, or say what your own words mean: "
                 "evaluation.spellings.call."
@@ -149,6 +153,13 @@ def decision_numbers(
     if problems:
         raise InputError.all(problems)
     return frame
+
+
+def decision_advice(values: pl.Series) -> str:
+    """Suggest how to write decisions where some of these texts of a column of scores are words for them; "" if none."""
+    if not values.to_frame("said").select(state().is_in(["present", "absent"]).fill_null(False).any()).item():
+        return ""
+    return f"Decisions are a column named call, or words in every cell ({DECISIONS})."
 
 
 def missing_as_null(column: str = "said") -> pl.Expr:
