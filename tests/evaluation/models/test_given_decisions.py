@@ -108,6 +108,30 @@ def test_decisions_of_two_raters_are_compared_in_pairs(study):
     assert (rows["p_adjusted"] >= rows["p"]).all()
 
 
+def test_decisions_are_compared_with_the_given_threshold_of_another_model(made):
+    m = made(raters={"acme": 1.5, "beta": 1.0, "gamma": 1.2}, sites={"a": 80}, seed=2)
+    points = [("beta", "mass", "low", 0.3), ("beta", "mass", "high", 0.5), ("beta", "edema", "high", 0.5)]
+    given = pl.DataFrame(points, schema=["model", "finding", "name", "threshold"], orient="row")
+    evidence = run(m.images, m.labels, decided(m.predictions, ("acme",), "mass"), thresholds=given)
+    rows = evidence.estimates.filter(analysis="comparison").filter(pl.col("metric") != "auc_difference")
+    assert set(
+        rows.select("rater", "contrast", "finding", "at").rows()
+    ) == {  # edema has scores in both, gamma no point
+        ("acme", "rater:beta", "mass", "operating_point=low"),
+        ("acme", "rater:beta", "mass", "operating_point=high"),
+    }
+    (truth, one, patient), (_, other, _) = (by_hand(m, r, "mass") for r in ("acme", "beta"))
+    wanted = rates.paired_difference(truth, one, other, cluster=patient)
+    found = rows.filter(at="operating_point=high", metric="sensitivity_difference").row(0, named=True)
+    assert (found["estimate"], found["low"], found["p"]) == (
+        wanted.sensitivity.value,
+        wanted.sensitivity.low,
+        wanted.sensitivity.p,
+    )
+    assert "threshold given in a table of thresholds" in found["note"]
+    assert set(rows["family"]) == {"decisions of acme against beta, internal: 4 tests"}
+
+
 def test_one_case_per_patient_is_compared_by_mcnemar(made):
     m = made(raters={"acme": 1.5, "beta": 1.0}, sites={"a": 120}, per_patient=1)
     rows = run(m.images, m.labels, decided(m.predictions, ("acme", "beta"))).estimates
