@@ -11,7 +11,7 @@ from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.finding_mapping import Mapped, mappings
 from overread.evaluation.join.unmatched import UnmatchedAllowance
-from overread.evaluation.subgroups.difference_names import difference_names
+from overread.evaluation.subgroups.difference_names import columns_and_levels
 from overread.findings import Vocabulary
 from overread.findings import load as load_vocabulary
 from overread.tables import OLDEST, STATES
@@ -262,7 +262,7 @@ class EvaluationConfig:
         >>> EvaluationConfig(group_differences=("sex: F - M",)).difference_names()
         [('sex', 'F', 'M')]
         """
-        return difference_names(self.group_differences)
+        return columns_and_levels(self.group_differences)
 
     def member_names(self) -> dict[str, str]:
         """Return the ensemble of every member model."""

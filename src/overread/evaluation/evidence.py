@@ -43,10 +43,9 @@ from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
 from overread.evaluation.join.counted_reads import with_makers, without_practice
 from overread.evaluation.join.joined_scores import joined_table
-from overread.evaluation.join.label_states import decided_pairs
+from overread.evaluation.join.label_states import decided_pairs, with_decisions
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
-from overread.evaluation.join.two_valued_scores import with_decisions
 from overread.evaluation.join.unmatched import matched
 from overread.evaluation.models.calibration_errors import calibration_rows
 from overread.evaluation.models.decision_curves import decisions

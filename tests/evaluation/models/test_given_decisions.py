@@ -10,7 +10,7 @@ from overread import evaluation as ev
 from overread import tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.two_valued_scores import with_decisions
+from overread.evaluation.join.label_states import with_decisions
 from overread.stats import rates
 
 CONFIG = EvaluationConfig(replicates=100, subgroups=("sex",), minimum_present=5, minimum_absent=5)

@@ -11,7 +11,7 @@ _FORM = 'texts of the form "sex: F - M" (column, level, reference level)'
 _MINUS = " - "
 
 
-def difference_names(texts: Sequence[str]) -> list[tuple[str, str, str]]:
+def columns_and_levels(texts: Sequence[str]) -> list[tuple[str, str, str]]:
     """Return column, level and reference level of every text; the minus sign of the report is read as a hyphen.
 
     Raises
@@ -21,7 +21,7 @@ def difference_names(texts: Sequence[str]) -> list[tuple[str, str, str]]:
 
     Examples
     --------
-    >>> difference_names(["age_band: 60-79 − 18-39"])
+    >>> columns_and_levels(["age_band: 60-79 − 18-39"])
     [('age_band', '60-79', '18-39')]
     """
     names, wrong = [], []
