@@ -285,7 +285,8 @@ def _checked(
     if answers is not None:
         makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
         answers = with_makers(answers, checked_labels, config, makers, dropped)
-        answers = answers if sat is None else tables.Checked(without_practice(answers, sat, dropped))
+        if sat is not None:
+            answers, sat = map(tables.Checked, without_practice(answers, sat, dropped))
     return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
 
 
@@ -352,7 +353,7 @@ def _with_sittings(reading: ReaderContext | None, inputs: _Tables) -> ReaderCont
     if reading is None or inputs.sittings is None:
         return reading
     dropped: list[Dropped] = []
-    sat = first_sittings(inputs.sittings, reading.joined.cases, dropped)
+    sat = first_sittings(inputs.sittings, reading.joined, dropped)
     inputs.lost.extend(dropped)
     return replace(reading, sittings=sat)
 
