@@ -139,6 +139,30 @@ def test_every_command_with_a_configuration_takes_findings_of_ones_own(name, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_check_and_cohort_take_findings_of_ones_own_by_their_titles(tmp_path):
+    (tmp_path / "labels.csv").write_text("case_id,Goitre\n1,1\n")
+    (tmp_path / "images.csv").write_text("image_id,patient_id,site,path\n1,1,a,1.png\n")
+    own = ["--extra-findings", "Goitre"]
+    for given in (
+        ["check", str(tmp_path / "labels.csv")],
+        ["cohort", "--images", str(tmp_path / "images.csv"), "--labels", str(tmp_path / "labels.csv"),
+         "--root", str(tmp_path), "-o", str(tmp_path / "out")],
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="--extra-findings"):  # what the message recommends is an option
+            CliRunner().invoke(cli.app, given, catch_exceptions=False)
+        if given[0] == "check":
+            shown = CliRunner().invoke(cli.app, [*given, *own], catch_exceptions=False).output
+            assert "column 'Goitre': finding goitre" in " ".join(shown.split())
+        else:
+            with pytest.raises(
+                InputError, match="expected a radiograph; found no file there"
+            ):  # the labels are accepted
+                CliRunner().invoke(cli.app, [*given, *own], catch_exceptions=False)
+    (tmp_path / "c.toml").write_text("[evaluation]\nseed = 3\n")
+    with pytest.raises(InputError, match="Leave --config and --extra-findings out"):
+        CliRunner().invoke(cli.app, ["check", str(tmp_path / "c.toml"), *own], catch_exceptions=False)
+
+
 def test_set_names_findings_of_ones_own_but_states_no_vocabulary(tmp_path):
     file = tmp_path / "c.toml"
     file.write_text('findings = ["mass"]\nreplicates = 100\n')
