@@ -63,7 +63,7 @@ class ArmReads:
         return self.context.note_on(self.answers.finding, self.reference)
 
     def place(self, rater: str, arm: str) -> EstimateKey:
-        """Return the key of an estimate of a reader or of the mean reader in one arm."""
+        """Return the key of an estimate of a reader or of the mean of the readers in one arm."""
         none = np.empty(0, np.intp)
         policy = self.context.config.uncertain_calls
         reads = ReadSelection(self.answers.finding, arm, policy, none, none, none, none.astype(np.bool_))

@@ -163,7 +163,7 @@ def _row(
 
 
 def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
-    """Return the AUC of the model and its difference from the mean reader, for graded reads."""
+    """Return the AUC of the model and its difference from the mean of the readers, for graded reads."""
     table = first_reads(context, reads, truth, reference=reference, graded=True)
     if not table.readers.any():
         return []

@@ -1,4 +1,4 @@
-"""ROC curves of graded reads: every reader and the average reader, a panel per arm, and the averages together."""
+"""ROC curves of graded reads: every reader and the mean of the readers, a panel per arm, and the averages together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READERS = "(readers)"
 
 @dataclass(frozen=True, slots=True)
 class ArmCurves:
-    """The curves of one arm: points with rater, order, x, y; the rater "(readers)" is the average reader.
+    """The curves of one arm: points with rater, order, x, y; the rater "(readers)" is the mean of the readers.
 
     `series` gives the colour of the average, `label` is printed beside it.
     """
@@ -39,7 +39,7 @@ class ArmCurves:
 
 
 def curve_panels(arms: Sequence[ArmCurves], *, name: str, alt: str) -> str:
-    """SVG of the panels; with two arms or more the last panel holds the average readers together."""
+    """SVG of the panels; with two arms or more the last panel holds the means of the readers together."""
     panels = len(arms) + (len(arms) > 1)
     rows = -(-panels // _COLUMNS)
     height = _KEY + rows * (_HEAD + _SIDE + _FOOT)
