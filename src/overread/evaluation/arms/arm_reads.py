@@ -95,7 +95,6 @@ def answers_of(context: ReaderContext, finding: str) -> Iterator[Answers]:
         if index.size:
             arms = np.unique(panel.arm[index])
             values = np.full((arms.size, len(panel.readers), len(panel.case_id)), np.nan)
-            index = index[np.argsort(-panel.round[index], kind="stable")]  # the first round is written last, and stays
             values[np.searchsorted(arms, panel.arm[index]), panel.reader[index], panel.case[index]] = answer[index]
             yield Answers(finding, metrics, at, tuple(panel.arms[a] for a in arms), values)
 

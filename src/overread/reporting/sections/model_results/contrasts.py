@@ -23,6 +23,7 @@ from overread.reporting.report_data import (
     overall,
     pick,
     population_title,
+    value_at,
 )
 from overread.reporting.sections import absence_reasons
 
@@ -53,7 +54,7 @@ def _decision_tables(evidence: ReportData) -> list[Block]:
         for rater, contrast, at in frame.select("rater", "contrast", "at").unique(maintain_order=True).rows():
             rows = by(pick(frame, rater=rater, contrast=contrast, at=at), "population", "finding")
             other = contrast_of(contrast, "rater")
-            point = at.partition("=")[2]
+            point = value_at(at, "operating_point")
             of = f"decisions and of scores at the given threshold {point}" if point else "decisions"
             caption = f"Difference in {rate} of {of}, {rater} minus {other}, on the same cases, with CIs."
             tables.append(difference_table(evidence, rows, caption, "Difference"))
