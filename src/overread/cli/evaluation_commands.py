@@ -17,7 +17,8 @@ def evaluate(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="The table of images: patient, site, sex, age, view. Without it every case is a patient of its own."
+            help="The table of images: patient, site, sex, age, view. Without it the patients are those of a column of "
+            "the labels or reads, or every case is a patient of its own."
         ),
     ] = None,
     labels: Annotated[
