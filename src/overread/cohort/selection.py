@@ -274,7 +274,10 @@ def summary(flow: pl.DataFrame) -> list[str]:
     totals = flow.filter(pl.col("site") == "", pl.col("reason") != "", pl.col("count") > 0)
     exclusion_rows, note_rows = totals.filter(pl.col("step") != "noted"), totals.filter(pl.col("step") == "noted")
     note_rows = note_rows.sort("count", descending=True, maintain_order=True)
-    lines = [f"{r['step']}: {_counted(r)} left out ({r['reason']})" for r in exclusion_rows.iter_rows(named=True)]
+    lines = [
+        f"{r['step']}: {tables.counted(r['count'], r['unit'])} left out ({r['reason']})"
+        for r in exclusion_rows.iter_rows(named=True)
+    ]
     lines += [f"noted: {_note(r)}" for r in note_rows.head(_NOTES).iter_rows(named=True)]
     return lines + (
         [f"noted: {note_rows.height - _NOTES:,} further kinds, see flow.parquet"] if note_rows.height > _NOTES else []
@@ -283,11 +286,8 @@ def summary(flow: pl.DataFrame) -> list[str]:
 
 def _note(row: Mapping[str, Any]) -> str:
     """Text of a note of the flow; a note on identifiers or on a source includes its own count."""
-    return row["reason"] if row["unit"] in (IDENTIFIERS, "sources") else f"{_counted(row)}: {row['reason']}"
-
-
-def _counted(row: Mapping[str, Any]) -> str:
-    return f"{row['count']:,} {row['unit'][: -1 if row['count'] == 1 else None]}"
+    counted = tables.counted(row["count"], row["unit"])
+    return row["reason"] if row["unit"] in (IDENTIFIERS, "sources") else f"{counted}: {row['reason']}"
 
 
 def remaining(step: str, images: pl.DataFrame) -> pl.DataFrame:

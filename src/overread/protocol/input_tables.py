@@ -258,7 +258,7 @@ def account_sentences(account: pl.DataFrame) -> list[str]:
     """What was left out when the tables were read and matched, in sentences."""
     rows = account.filter(pl.col("stage").is_in([TABLES, UNMATCHED])).iter_rows(named=True)
     shown = [(r, f" ({r['examples']})" if r["examples"] else "") for r in rows]
-    return [f"{r['count']:,} {r['unit']}, {r['reason']}{examples}." for r, examples in shown]
+    return [f"{tables.counted(r['count'], r['unit'])}, {r['reason']}{examples}." for r, examples in shown]
 
 
 def remarks(folder: Path) -> list[str]:

@@ -60,9 +60,8 @@ class ReaderArrays:
             f"{len(self.cases):,} cases{patients}, {int(self.y.sum()):,} present; {kind}, "
             f"{int(np.isnan(self.scores).sum()):,} cells not read"
         )
-        return "\n".join(
-            [head, *(f"  {n:,} {u}: {r}" for u, r, n in self.account.select("unit", "reason", "count").rows())]
-        )
+        account = self.account.select("count", "unit", "reason").rows()
+        return "\n".join([head, *(f"  {tables.counted(n, unit)}: {reason}" for n, unit, reason in account)])
 
 
 def read_arrays(

@@ -119,7 +119,8 @@ def _found(file: Path, name: str, read: layouts.Read, used: set[str]) -> list[st
     lines += [f"  column '{column}': {meaning}" for column, meaning in read.columns.items()]
     like = dict.fromkeys(read.findings_like, ", although it looks like a finding: state it with --extra-findings")
     lines += [f"  column '{column}': not used{like.get(column, '')}" for column in read.unused if column not in used]
-    lines += [f"  {d.count:,} {d.unit}: {d.reason}" + (f" ({d.examples})" if d.examples else "") for d in read.dropped]
+    dropped = [(tables.counted(d.count, d.unit), d.reason, d.examples) for d in read.dropped]
+    lines += [f"  {n}: {reason}" + (f" ({examples})" if examples else "") for n, reason, examples in dropped]
     lines += [f"  {note}" for note in read.notes]
     if "source_note" in read.frame.columns:
         notes = read.frame["source_note"].drop_nulls().value_counts(sort=True)

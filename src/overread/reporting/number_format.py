@@ -24,6 +24,16 @@ def exact(value: Any) -> str:
     return repr(x) if isfinite(x) else fixed(x)
 
 
+def significant(value: Any, digits: int = 4) -> str:
+    """A threshold as it is printed in a table: with four significant digits; files hold it in full.
+
+    >>> significant(0.040444999999999995), significant(0.5), significant(None)
+    ('0.04044', '0.5', '—')
+    """
+    x = number(value)
+    return f"{x:.{digits}g}" if isfinite(x) else fixed(x)
+
+
 def fixed(value: Any, digits: int = 3, *, signed: bool = False) -> str:
     """A number with that many decimals, a true minus sign, and an em dash for what could not be computed.
 

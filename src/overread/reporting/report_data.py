@@ -51,6 +51,16 @@ class Cast:
         return self.raters[0] if self.raters else ""
 
     @property
+    def findings_and_mean(self) -> tuple[str, ...]:
+        """The rows of a table by finding: every finding, and their mean if there are several."""
+        return (*self.findings, MEAN) if len(self.findings) > 1 else self.findings
+
+    @property
+    def mean_and_findings(self) -> tuple[str, ...]:
+        """The rows of a figure by finding: the mean first, if there are several findings."""
+        return (*self.findings_and_mean[len(self.findings) :], *self.findings)
+
+    @property
     def external(self) -> tuple[str, ...]:
         """The external populations."""
         return tuple(p for p in self.populations if p.startswith("external:"))

@@ -33,5 +33,6 @@ from .storage.files import writing as writing
 from .storage.locks import holding as holding
 from .storage.names import file_names as file_names
 from .table_notes import Note as Note
+from .table_notes import counted as counted
 from .text.delimited import load as load
 from .text.delimited import number_advice as number_advice

@@ -40,6 +40,17 @@ class Note:
         return f"{self.table}: {self.count:,} {self.what}{shown}"
 
 
+def counted(count: int, units: str) -> str:
+    """Return a count with its unit, which is a plural in an account or a flow.
+
+    Examples
+    --------
+    >>> counted(1, "cases"), counted(1200, "reads")
+    ('1 case', '1,200 reads')
+    """
+    return f"{count:,} {units.removesuffix('s') if count == 1 else units}"
+
+
 def sentences(account: pl.DataFrame) -> list[str]:
     """Return the notes of an account table as sentences."""
     rows = account.filter(pl.col("stage") == IDENTIFIERS)

@@ -30,6 +30,36 @@ def test_labels_of_a_wide_file(tmp_path):
     ]
 
 
+LISTS = "Image Index,Finding Labels\n1.png,Cardiomegaly|Emphysema\n2.png,No Finding\n3.png, Emphysema\n4.png,\n"
+
+
+def test_labels_in_one_column_of_lists(tmp_path):
+    made = layouts.labels(write(tmp_path / "nih.csv", LISTS))
+    stated = {(image, finding): state for image, finding, _, state in made.frame.rows()}
+    assert {k for k, state in stated.items() if state == "present"} == {
+        ("1.png", "cardiomegaly"),
+        ("1.png", "emphysema"),
+        ("2.png", "no_finding"),
+        ("3.png", "emphysema"),
+    }
+    assert len(stated) == 9  # three findings of three images; an empty cell states nothing
+    assert made.columns == {"Image Index": "case_id", "Finding Labels": "findings"}
+    told = {d.reason.codes[0].name: (d.unit, d.count) for d in made.dropped}
+    assert told["not_listed_is_absent"] == ("labels", 5)
+
+
+def test_a_column_of_lists_is_not_used_beside_columns_of_findings(tmp_path):
+    made = layouts.labels(write(tmp_path / "t.csv", "Image Index,Finding Labels,Edema\n1.png,Emphysema,1\n"))
+    assert made.unused == ("Finding Labels",)
+    assert made.frame["finding"].to_list() == ["edema"]
+
+
+def test_a_listed_word_that_is_no_finding_is_refused(tmp_path):
+    path = write(tmp_path / "nih.csv", "Image Index,Finding Labels\n1.png,Cardiomegly|Emphysema\n2.png,Halo sign\n")
+    with pytest.raises(InputError, match=r"2 other words \('Cardiomegly', 'Halo sign'\)\. Did you mean 'cardiomegaly'"):
+        layouts.labels(path)
+
+
 def test_images_of_a_public_label_file(tmp_path):
     path = write(tmp_path / "truth.csv", HEAD + "1.png,007,058Y,F,PA,0,1,0\n2.png,8,006M,M,AP,1,0,0\n")
     made = layouts.images(path).frame

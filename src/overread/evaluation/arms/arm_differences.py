@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from overread import codes
+from overread import codes, tables
 from overread.codes import Metric
 from overread.evaluation.arms.arm_reads import ArmReads
 from overread.evaluation.arms.arm_studies import ArmStudy, studies_of
@@ -72,7 +72,10 @@ def adjust(rows: Sequence[Row], cutoff: str) -> None:
     for (kind, reference), family in families.items():
         if len(family) < 2:
             continue
-        words = ", ".join(w for w in (f"arms, {kind}", reference, cutoff) if w) + f": {len(family)} tests"
+        words = (
+            ", ".join(w for w in (f"arms, {kind}", reference, cutoff) if w)
+            + f": {tables.counted(len(family), 'tests')}"
+        )
         tested = [1.0 if m["p"] != m["p"] else m["p"] for m in family]
         for one, p in zip(family, holm(tested), strict=True):
             one |= {"p_adjusted": float(p) if one["p"] == one["p"] else np.nan, "family": words}

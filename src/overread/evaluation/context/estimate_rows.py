@@ -29,10 +29,21 @@ _PROPORTIONS = frozenset(
         Metric.F1,
         Metric.ACCURACY,
         Metric.UNDERDIAGNOSIS,
+        Metric.PERCENT_AGREEMENT,
     }
 )
-_DIFFERENCES = frozenset(
-    {Metric.AUC_DIFFERENCE, Metric.AUC_DROP, Metric.SENSITIVITY_DIFFERENCE, Metric.SPECIFICITY_DIFFERENCE}
+_FROM_MINUS_ONE = frozenset(
+    {
+        Metric.AUC_DIFFERENCE,
+        Metric.AUC_DROP,
+        Metric.SENSITIVITY_DIFFERENCE,
+        Metric.SPECIFICITY_DIFFERENCE,
+        Metric.COHEN_KAPPA,
+        Metric.LIGHT_KAPPA,
+        Metric.FLEISS_KAPPA,
+        Metric.GWET_AC1,
+        Metric.KRIPPENDORFF_ALPHA,
+    }
 )
 Row = dict[str, Any]
 
@@ -124,6 +135,7 @@ def row(
     confidence: float = 0.95,
 ) -> Row:
     """Return a row of estimates; `test` may hold p_adjusted, family, null and n_readers."""
+    estimate = _without_zero_width(estimate)
     numbers: Row = {"n_present": None, "n_absent": None, "n_cases": None, "n_patients": None, "n_readers": None}
     if counts is not None:
         numbers |= {
@@ -160,6 +172,15 @@ def row(
     }
 
 
+def _without_zero_width(estimate: Estimate) -> Estimate:
+    """Return the estimate without an interval of zero width, which would state a certainty that no sample gives."""
+    if estimate.low != estimate.high:  # also without an interval: NaN
+        return estimate
+    kept = (codes.note(c.name, **dict(c.parameters)) for c in estimate.note.codes if c.name != "zero_variance")
+    note = codes.notes(codes.note("zero_variance_no_ci"), *kept)
+    return replace(estimate, low=nan, high=nan, se=nan, note=note)
+
+
 def _limited(metric: str, limit: float) -> float:
     """Cut a limit of an interval at the ends of the range of the metric; a normal interval knows no range.
 
@@ -168,7 +189,7 @@ def _limited(metric: str, limit: float) -> float:
     """
     if metric in _PROPORTIONS:
         return float(np.clip(limit, 0.0, 1.0))
-    return float(np.clip(limit, -1.0, 1.0)) if metric in _DIFFERENCES else float(limit)
+    return float(np.clip(limit, -1.0, 1.0)) if metric in _FROM_MINUS_ONE else float(limit)
 
 
 def _texts(estimate: Estimate) -> Row:

@@ -77,7 +77,6 @@ class ReaderContext:
     models: Mapping[str, str]  # by output
     points: Mapping[tuple[str, str], ReaderThresholds]  # by finding and output
     drawn: ProductDraws
-    rng: np.random.Generator  # of the resampling that agreement does for itself
     sittings: pl.DataFrame | None = None  # first readings of the read cases, see `arms.arm_sittings`
 
     def place(
@@ -215,7 +214,6 @@ def build_reader_context(
         models,
         _points(joined, read_matrix, context, tuned, half, models),
         drawn,
-        rng,
     )
 
 

@@ -46,6 +46,7 @@ MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "arm": (("arm",),),
     "round": (("round",),),
     "finding": (("finding", "finding name", "pathology", "observation", "class name"),),
+    "findings": (("finding labels", "findings", "labels"),),
     "state": (("state",),),
     "call": (("call",), ("decision",)),
     "score": (("score", "probability", "prob"),),

@@ -1,4 +1,6 @@
-"""Interpretation of the cells of labels and reads: present, absent, uncertain, or no label."""
+"""Interpretation of the cells of labels and reads: present, absent, uncertain, or no label; and cells that list the
+findings of an image, as ChestX-ray14 does: "Cardiomegaly|Emphysema".
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,12 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from overread import codes, tables
-from overread.errors import InputError
+from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.account import TABLES, Dropped
-from overread.evaluation.join.column_names import has_meaning, plain
+from overread.evaluation.join.column_names import FindingWords, find, finding_of, has_meaning, plain
 from overread.tables.text.missing import PROGRAMS, UNKNOWN
 
+_SEPARATOR = "|"  # of listed findings
 _STATES = {
     "1": "present",
     "yes": "present",
@@ -232,3 +235,43 @@ def _is_like_a_finding(cells: pl.Series, table: str) -> bool:
         return bool(text.select(state().is_not_null().all()).item())
     number = text["said"].cast(pl.Float64, strict=False)
     return bool((number.is_not_null() & number.is_between(0, 1)).all())
+
+
+def column_of_lists(frame: pl.DataFrame, path: object, words: FindingWords) -> str:
+    """Return the column that lists findings, if no column is that of one finding; otherwise ""."""
+    if any(finding_of(column, "labels", words) for column in frame.columns):
+        return ""
+    return find(frame.columns, "findings", path)
+
+
+def unlisted(frame: pl.DataFrame, column: str, path: object, words: FindingWords) -> tuple[pl.DataFrame, list[Dropped]]:
+    """Replace the column of lists by one column of 1 and 0 for each finding that is listed anywhere in the file.
+
+    A finding that a cell does not list is absent; an empty cell states nothing.
+
+    Raises
+    ------
+    InputError
+        A listed word is not the name of a finding.
+    """
+    lists = pl.col("listed").str.split(_SEPARATOR).list.eval(pl.element().str.strip_chars())
+    cells = frame.select(pl.col(column).cast(pl.String).str.strip_chars().replace("", None).alias("listed"))
+    stated = cells.filter(pl.col("listed").is_not_null())
+    said = stated.select(lists.explode()).to_series().unique().sort()
+    names = {word: words.names[plain(word)] for word in said if plain(word) in words.names}
+    if strange := [word for word in said if word not in names]:
+        hint = next((h for word in strange if (h := did_you_mean(word, words.written))), "")
+        raise InputError(
+            path,
+            f"names of findings in '{column}', separated by '{_SEPARATOR}'",
+            f"{len(strange):,} other words",
+            examples=[f"'{word}'" for word in strange],
+            do=f"{hint} A finding of the study's own: --extra-findings TITLE.".strip(),
+        )
+    findings = sorted(set(names.values()))
+    listed = lists.list.eval(pl.element().replace_strict(names, return_dtype=pl.String))
+    columns = cells.select(listed.list.contains(pl.lit(f)).cast(pl.Int8).alias(f) for f in findings)
+    absent = sum(int((columns[f] == 0).sum()) for f in findings)
+    reason = codes.note("not_listed_is_absent", column=column)
+    told = [Dropped("labels", reason, absent, stage=TABLES)] if absent else []
+    return pl.concat([frame.drop(column), columns.cast(pl.String)], how="horizontal"), told

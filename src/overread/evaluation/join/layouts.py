@@ -29,6 +29,7 @@ from overread.evaluation.join.column_names import (
 )
 from overread.evaluation.join.label_states import (
     WORDS,
+    column_of_lists,
     decided_columns,
     decision_advice,
     decision_numbers,
@@ -36,6 +37,7 @@ from overread.evaluation.join.label_states import (
     findings_like,
     spelt,
     state,
+    unlisted,
     unscored,
     without_missing,
 )
@@ -139,7 +141,8 @@ def labels(
     column.
 
     The rows of a wide file are images; if it has a case column (case_id, Study), they are cases. Its column `source` is
-    used if present.
+    used if present. Instead of a column per finding, one column may list the findings of the image
+    ("Cardiomegaly|Emphysema").
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = distinct_rows(file.frame, "labels")
@@ -152,8 +155,12 @@ def labels(
     else:
         key = find_any(frame.columns, ("case_id", "image_id"), path, "a case or an image per row")
         keys = {key: "case_id"} | renamed(frame.columns, ("source",), path)
+        lists = column_of_lists(frame, path, words)
+        frame, told = unlisted(frame, lists, path, words) if lists else (frame, [])
+        dropped += told
         frame = _identified(frame, keys, "labels", path, notes)
         long, columns, unused = unpivoted_rows(frame, "labels", path, keys, words)
+        columns = {c: m for c, m in columns.items() if c in file.frame.columns} | ({lists: "findings"} if lists else {})
         long = long.rename({"said": "state"})
     if "source" not in long.columns:
         long = long.with_columns(pl.lit(source or name_of_file(path)).alias("source"))

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from overread import codes
+from overread import codes, tables
 from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
 from overread.evaluation.context.auc_terms import Cases, select
@@ -170,7 +170,7 @@ def _adjusted(
         family = (
             f"net benefit of {place.rater} against {place.contrast.removeprefix('rater:')}, {place.population}, {at}"
         )
-        test = {"null": 0.0, "p_adjusted": float(p), "family": f"{family}: {len(found)} findings"}
+        test = {"null": 0.0, "p_adjusted": float(p), "family": f"{family}: {tables.counted(len(found), 'findings')}"}
         method = codes.methods(
             codes.method("net_benefit"),
             codes.method("same_cases"),

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from overread import codes
+from overread import codes, tables
 from overread.codes import Analysis, Metric, Text
 from overread.evaluation.context.analysis_context import AnalysisContext, population_cases
 from overread.evaluation.context.auc_terms import linear_estimate
@@ -49,7 +49,7 @@ def decision_pair(context: AnalysisContext, a: str, b: str, population: Populati
                 test = {"null": 0.0}
                 rows.append(row(place, metric, estimate, at=at, counts=counts, test=test, confidence=confidence))
     adjusted = holm([r["p"] for r in rows]) if rows else ()
-    family = f"decisions of {a} against {b}, {population.name}: {len(rows)} tests"
+    family = f"decisions of {a} against {b}, {population.name}: {tables.counted(len(rows), 'tests')}"
     return [r | {"p_adjusted": float(p), "family": family} for r, p in zip(rows, adjusted, strict=True)]
 
 

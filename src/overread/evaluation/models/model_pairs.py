@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from overread import codes
+from overread import codes, tables
 from overread.codes import Analysis, Metric
 from overread.evaluation.context.analysis_context import (
     AnalysisContext,
@@ -71,7 +71,7 @@ def _pair(
     areas: Mapping[str, dict[Part, tuple[AucTerm, AucTerm]]],
 ) -> list[Row]:
     differences = [(f, _noted(context, a, b, f, population, pairs), pairs) for f, pairs in areas.items() if pairs]
-    family = f"{a} against {b}, {population.name}: {len(differences)} findings"
+    family = f"{a} against {b}, {population.name}: {tables.counted(len(differences), 'findings')}"
     adjusted = holm([e.p for _, e, _ in differences]) if differences else np.empty(0)
     rows = []
     for (finding, estimate, pairs), p in zip(differences, adjusted, strict=True):

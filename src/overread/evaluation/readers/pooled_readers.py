@@ -123,6 +123,10 @@ class Side:
             results.append(Replicated(np.nan if why else float(value[k][0, 0]), draws[k][:, 0], why))
         return results[0], results[1]
 
+    def on(self, cases: Bools) -> Side:
+        """Return the pool of the reads of some cases (n_cases,)."""
+        return side_of(self.context, self.reads, self.reference, self.truth, cases=cases)
+
     @property
     def _everyone(self) -> ProductDraws:
         return once(len(self.context.panel.readers), self.context.panel.n_patients)
@@ -189,18 +193,22 @@ def side_by_side(side: Side) -> list[Row]:
     rows = []
     place = side.context.place(side.reads.finding, READERS, reads=side.reads, reference=side.reference)
     rows += [side.row(place, m, d, classes=m) for m, d in zip(RATES, side.readers, strict=True)]
+    tested: dict[bytes, Side] = {}  # most outputs are tested on the same cases
     for rater in side.context.panel.outputs[side.reads.finding]:
-        rows += _frozen_rows(side, rater)
-        rows += [] if side.context.points[side.reads.finding, rater].decided else _matched_rows(side, rater)
+        points = side.context.points[side.reads.finding, rater]
+        cases = points.tested.tobytes()
+        if cases not in tested:
+            tested[cases] = side if points.tested.all() else side.on(points.tested)
+        rows += _frozen_rows(tested[cases], rater)
+        rows += [] if points.decided else _matched_rows(side, rater)
     return rows
 
 
 def _frozen_rows(side: Side, rater: str) -> list[Row]:
+    """Return the rates of an output at its frozen thresholds on the cases on which they may be tested."""
     context, finding = side.context, side.reads.finding
     place = context.place(finding, rater, reads=side.reads, reference=side.reference)
     points = context.points[finding, rater]
-    if not points.tested.all():
-        side = side_of(context, side.reads, side.reference, side.truth, cases=points.tested)
     score, against = context.panel.score[finding, rater], place.to(contrast=f"rater:{READERS}")
     fixed = {n: t for n, t in points.thresholds.items() if not np.isnan(t.value)}
     found = dict(zip(fixed, side.calls([call_at(score, t.value) for t in fixed.values()]), strict=True))

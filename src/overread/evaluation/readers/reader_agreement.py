@@ -76,7 +76,7 @@ def agreement_rows(context: ReaderContext) -> list[Row]:
 
 
 def _among(context: ReaderContext, reads: ReadSelection, table: ReaderTable) -> list[Row]:
-    """Estimate agreement of all readers, with resampling of patients.
+    """Estimate agreement of all readers, with intervals clustered by patient.
 
     Observed agreement uses cases with two or more reads. Cases with one read contribute only to the category
     proportions of AC1, from which its chance agreement is computed (Gwet 2014; irrCAC).
@@ -94,21 +94,20 @@ def _among(context: ReaderContext, reads: ReadSelection, table: ReaderTable) -> 
 def _with_model(context: ReaderContext, reads: ReadSelection, table: ReaderTable, rater: str) -> list[Row]:
     """Estimate agreement of the pooled reads, and of each reader, with the model.
 
-    The pooled reads are compared at every threshold, each reader at the call rate of the readers. Patients are
-    resampled for the pooled reads at the call rate of the readers; other intervals are by linearisation.
+    The pooled reads are compared at every threshold, each reader at the call rate of the readers.
     """
     rows = []
     scored = context.reads(reads.finding, reads.arm, reads.policy)
     for model in models_at(context, scored, rater):
         at = ";".join(sorted((model.at, f"with={rater}")))
         pooled = scored.call.astype(np.float64), scored.case
-        rows += _pair_rows(context, reads, (READERS, at, model), pooled, model.at in _SAME_RATE)
+        rows += _pair_rows(context, reads, (READERS, at, model), pooled)
         if model.at not in _SAME_RATE:
             continue
         for reader in np.flatnonzero(table.readers):
             read = ~np.isnan(table.answers[reader])
             mine = table.answers[reader][read], table.cases[read]
-            rows += _pair_rows(context, reads, (context.panel.readers[reader], at, model), mine, False)
+            rows += _pair_rows(context, reads, (context.panel.readers[reader], at, model), mine)
     return rows
 
 
@@ -117,34 +116,31 @@ def _pair_rows(
     reads: ReadSelection,
     who: tuple[str, str, CallingModel],
     answers: tuple[Floats, np.ndarray],
-    resample: bool,
 ) -> list[Row]:
     name, at, model = who
     call, case = answers
     pair = np.stack([call, model.call[case]], axis=1)
     complete = ~np.isnan(pair).any(axis=1)
     place = context.place(reads.finding, name, reads=reads, analysis=Analysis.AGREEMENT)
-    rated = Rated(context, pair[complete], context.panel.patient[case[complete]], model.words, resample)
+    rated = Rated(context, pair[complete], context.panel.patient[case[complete]], model.words)
     return [_row(place, m, at, statistic, rated) for m, statistic in BETWEEN.items()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rated:
-    """Ratings (n_cases, n_raters) of patients (n_cases,), whether patients are resampled, and the notes."""
+    """Ratings (n_cases, n_raters) of patients (n_cases,), and the note of their rows."""
 
     context: ReaderContext
     ratings: Floats
     patient: np.ndarray
     note: Text = codes.NONE
-    resample: bool = True
 
 
 def _row(place: EstimateKey, metric: str, at: str, statistic: Callable[..., Estimate], rated: Rated) -> Row:
     config, patients = rated.context.config, patients_in(rated.patient)
     estimate = not_estimable(codes.note("no_case_with_two_calls"))
     if rated.ratings.size:
-        more = {"rng": rated.context.rng, "replicates": config.replicates} if rated.resample else {}
-        estimate = statistic(rated.ratings, cluster=rated.patient, confidence=config.confidence, **more)
+        estimate = statistic(rated.ratings, cluster=rated.patient, confidence=config.confidence)
     if patients < FEWEST and not np.isnan(estimate.value):
         estimate = without_interval(estimate, codes.note("few_patients_in_all", n=patients, least=FEWEST))
     readers = int((~np.isnan(rated.ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None

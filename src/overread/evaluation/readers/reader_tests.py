@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from overread import codes
+from overread import codes, tables
 from overread.codes import Metric, Text
 from overread.evaluation.context.auc_terms import FEWEST
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
@@ -76,7 +76,7 @@ def _adjusted(rows: list[Row]) -> list[Row]:
         if comparison["estimate"] == comparison["estimate"] and comparison["contrast"]:
             families.setdefault((comparison["level"], comparison["reference"], comparison["at"]), []).append(comparison)
     for (arm, reference, at), family in families.items():
-        words = f"model against {arm} readers, {reference}, {at}: {len(family)} tests"
+        words = f"model against {arm} readers, {reference}, {at}: {tables.counted(len(family), 'tests')}"
         tested = [1.0 if m["p"] != m["p"] else m["p"] for m in family]
         for comparison, p in zip(family, holm(tested), strict=True):
             comparison |= {"p_adjusted": float(p) if comparison["p"] == comparison["p"] else np.nan, "family": words}

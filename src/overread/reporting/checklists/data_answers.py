@@ -13,6 +13,7 @@ from overread.reporting.methods.facts import study_facts
 from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.number_format import count, fixed, listed, plural, share
 from overread.reporting.report_data import MEAN, ReportData, left_out, overall
+from overread.tables import counted
 
 _SPLITS = {"split_by_patient": "Split by patient", "split_by_time": "Split by date", "split_given": "Split as supplied"}
 _NO_DEVICES = "the devices that took the images"
@@ -157,9 +158,7 @@ def missing(evidence: ReportData) -> Found | None:
     """What was dropped between the tables and the numbers, by reason."""
     if not evidence.run:
         return None
-    reasons = [
-        f"{r['reason']} ({plural(r['count'], r['unit'].removesuffix('s'))})" for r in left_out(evidence).to_dicts()
-    ]
+    reasons = [f"{r['reason']} ({counted(r['count'], r['unit'])})" for r in left_out(evidence).to_dicts()]
     told = f"Counted by reason: {'; '.join(reasons)}." if reasons else "Nothing was excluded."
     return Found("account", f"{told} A case without a label of a finding is excluded from its analysis.")
 

@@ -130,9 +130,10 @@ def _factors(evidence: ReportData, rater: str) -> str:
 def _auc_table(evidence: ReportData, rater: str) -> str:
     shown = evidence.cast.populations_of(rater)
     rows = by(pick(overall(evidence, "standalone", "auc"), rater=rater, at=""), "finding", "population")
+    names = _findings(evidence, rater)
     body = [
         [evidence.heading(f), *(t for p in shown for t in (_classes(rows.get((f, p))), _number(rows.get((f, p)))))]
-        for f in (*_findings(evidence, rater), MEAN)
+        for f in ((*names, MEAN) if len(names) > 1 else names)
         if any((f, p) in rows for p in shown)
     ]
     heads = ["Finding", *(t for p in shown for t in ("present / absent", f"AUC, {population_title(evidence, p)}"))]

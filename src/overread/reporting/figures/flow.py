@@ -13,6 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from overread.reporting.figures.drawing_style import COLOURS, GREY, INK, PALE, RULE, canvas, drawing, svg
 from overread.reporting.number_format import count
+from overread.tables import counted
 
 _LINE, _PAD, _SPACE = 0.165, 0.12, 0.24  # inches
 _REASONS = 10  # in a box
@@ -50,11 +51,11 @@ def stages(flow: pl.DataFrame) -> list[Stage]:
         reasons: dict[str, list[str]] = {}
         shown = _most(left)
         for r in sorted((r for r in left if r["reason"] in shown), key=lambda r: shown.index(r["reason"])):
-            reasons.setdefault(r["reason"], []).append(f"{count(r['count'])} {r['unit']}")
+            reasons.setdefault(r["reason"], []).append(counted(r["count"], r["unit"]))
         made.append(
             Stage(
                 step_title(step),
-                (", ".join(f"{count(r['count'])} {r['unit']}" for r in kept),) if kept else (),
+                (", ".join(counted(r["count"], r["unit"]) for r in kept),) if kept else (),
                 (*(f"{', '.join(v)}: {k}" for k, v in reasons.items()), *_others(left)),
             )
         )
@@ -76,8 +77,8 @@ def _others(left: Sequence[Mapping[str, Any]]) -> list[str]:
     units: dict[str, int] = {}
     for r in rest:
         units[r["unit"]] = units.get(r["unit"], 0) + r["count"]
-    counted = ", ".join(f"{count(n)} {unit}" for unit, n in units.items())
-    return [f"{counted}: {len({r['reason'] for r in rest})} other reasons, see the flow table"] if rest else []
+    total = ", ".join(counted(n, unit) for unit, n in units.items())
+    return [f"{total}: {len({r['reason'] for r in rest})} other reasons, see the flow table"] if rest else []
 
 
 def flow_diagram(flow: pl.DataFrame, images: pl.DataFrame, *, name: str, alt: str) -> str:

@@ -19,6 +19,7 @@ from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
+from overread.tables import counted
 
 
 def with_answers(evidence: ReportData, sections: Sequence[Section]) -> list[Section]:
@@ -105,14 +106,14 @@ def readers(evidence: ReportData) -> str:
     reads = found[0]
     rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
     said = []
-    for reference in reads.references:
+    for reference in reads.stated or reads.references:
         mine = [r for r in pick(rows, reference=reference).to_dicts() if bounded(r)]
         if mine:
             lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
             said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {len(mine)}")
     if said:
         start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
-        return f"{start} one side of 0: {'; '.join([said[0], said[-1]] if len(said) > 1 else said)}."
+        return f"{start} one side of 0: {'; '.join(said if len(said) <= 3 else (said[0], said[-1]))}."
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 
@@ -277,7 +278,7 @@ def account(evidence: ReportData) -> str:
     if lines.is_empty():
         return "Nothing was excluded."
     largest = max(lines.to_dicts(), key=lambda row: row["count"])
-    what = plural(largest["count"], str(largest["unit"]).removesuffix("s"))
+    what = counted(largest["count"], str(largest["unit"]))
     return f"{plural(lines.height, 'reason')} for exclusions and changes; the largest: {what}, {largest['reason']}."
 
 

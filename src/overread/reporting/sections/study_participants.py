@@ -13,6 +13,7 @@ from overread.reporting.figures.figure_pool import delayed
 from overread.reporting.figures.flow import flow_diagram, overall, step_title
 from overread.reporting.number_format import MISSING, count, fixed, listed, share
 from overread.reporting.report_data import ReportData
+from overread.tables import counted
 
 _SPLITS = ("train", "tune", "test", "")
 _WIDE = 6  # columns of counts that fit beside each other in print
@@ -58,7 +59,7 @@ def _sets(images: pl.DataFrame) -> list[Block]:
 
 def _spoken(flow: pl.DataFrame) -> list[str]:
     rows = overall(flow).iter_rows(named=True)
-    return [f"{r['step']}, {r['reason'] or 'kept'}: {count(r['count'])} {r['unit']}" for r in rows]
+    return [f"{r['step']}, {r['reason'] or 'kept'}: {counted(r['count'], r['unit'])}" for r in rows]
 
 
 def _flow_blocks(flow: pl.DataFrame) -> list[Block]:

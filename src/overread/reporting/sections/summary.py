@@ -171,7 +171,7 @@ def outcome_table(evidence: ReportData, columns: Sequence[tuple[str, str, str]],
     top = (Cell("Finding"), *(Cell(title, kind="group", span=2) for title, *_ in shown))
     sub = (Cell(""), *(Cell(t) for _ in shown for t in ("Present / absent", "AUC")))
     body = []
-    for name in (*names, MEAN):
+    for name in evidence.cast.findings_and_mean:
         found = [rows.get((name, *c[1:])) for c in shown]
         if any(found):
             cells = [cell for row in found for cell in (classes_cell(row), estimate_cell(row))]

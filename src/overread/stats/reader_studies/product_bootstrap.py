@@ -424,24 +424,35 @@ def matched_rates(
         0
     ]  # a case may have a cell of each class
     shared = np.bincount(group_of_case, minlength=int(last.sum()))[group] > 1  # several cases have this score
-    rows = [np.argsort(-w if k == 0 else w, axis=1, kind="stable") for k, w in enumerate(targets)]
-    sorted_targets = [np.take_along_axis(w, r, axis=1) for w, r in zip(targets, rows, strict=True)]
+    ranks = [_ranks(-w if k == 0 else w) for k, w in enumerate(targets)]
+    sorted_targets = [w if r is None else np.take_along_axis(w, r, axis=1) for w, r in zip(targets, ranks, strict=True)]
     sorted_rates = [np.full(w.shape, np.nan) for w in targets]
     truth = pooled_reads.truth[order]
 
     def fill(part: slice) -> None:
         wanted, found = tuple(w[part] for w in sorted_targets), tuple(r[part] for r in sorted_rates)
-        _walk(weight[part], order, truth, last, wanted, found, lines)
+        in_class = np.stack([pooled_reads.truth, ~pooled_reads.truth], axis=1).astype(np.float64)
+        totals = weight[part] @ in_class
+        _walk(weight[part], totals, (order, truth, last), wanted, found, lines)
         if not lines:
-            _drop_unattained(weight[part], order, truth, (last, shared), wanted, found)
+            _drop_unattained(weight[part], totals, (order, truth, last, shared), wanted, found)
 
     _each_part(fill, len(weight))
     rates = []
-    for f, r in zip(sorted_rates, rows, strict=True):
-        values = np.empty_like(f)
-        np.put_along_axis(values, r, f, axis=1)
+    for f, r in zip(sorted_rates, ranks, strict=True):
+        values = f
+        if r is not None:
+            values = np.empty_like(f)
+            np.put_along_axis(values, r, f, axis=1)
         rates.append(values)
     return rates[0], rates[1]
+
+
+def _ranks(values: Floats) -> Codes | None:
+    """Return the ascending order of each row; None if every row is in order already."""
+    if (values[:, 1:] >= values[:, :-1]).all():
+        return None
+    return np.argsort(values, axis=1, kind="stable")
 
 
 def _each_part(fill: Callable[[slice], None], replicates: int) -> None:
@@ -456,17 +467,13 @@ def _each_part(fill: Callable[[slice], None], replicates: int) -> None:
 
 
 @njit(nogil=True)
-def _walk(weight: Any, order: Any, truth: Any, last: Any, targets: Any, out: Any, lines: bool) -> None:
+def _walk(weight: Any, totals: Any, cells: Any, targets: Any, out: Any, lines: bool) -> None:
     """Fill in the rates at descending thresholds; along an axis specificities decrease and sensitivities increase."""
+    order, truth, last = cells
     specificity, sensitivity = targets
     sensitivity_out, specificity_out = out
     for b in range(weight.shape[0]):
-        present, absent = 0.0, 0.0
-        for i in range(order.size):
-            if truth[i]:
-                present += weight[b, order[i]]
-            else:
-                absent += weight[b, order[i]]
+        present, absent = totals[b, 0], totals[b, 1]
         if not (present > 0 and absent > 0):
             continue
         true_positives, false_positives, new_true_positives, new_false_positives = 0.0, 0.0, 0.0, 0.0
@@ -477,6 +484,8 @@ def _walk(weight: Any, order: Any, truth: Any, last: Any, targets: Any, out: Any
             specificity_out[b, index_back] = 1.0
             index_back += 1
         for i in range(order.size):
+            if index == specificity.shape[1] and index_back == sensitivity.shape[1]:
+                break  # every rate is found, usually at a high threshold
             if truth[i]:
                 new_true_positives += weight[b, order[i]]
             else:
@@ -506,30 +515,38 @@ def _walk(weight: Any, order: Any, truth: Any, last: Any, targets: Any, out: Any
 
 
 @njit(nogil=True)
-def _drop_unattained(weight: Any, order: Any, truth: Any, groups: Any, targets: Any, out: Any) -> None:
-    """Set a rate to NaN if ties of several cases make the target attainable only by calling all cases alike."""
-    last, shared = groups
+def _drop_unattained(weight: Any, totals: Any, cells: Any, targets: Any, out: Any) -> None:
+    """Set a rate to NaN if ties of several cases make the target attainable only by calling all cases alike.
+
+    Only the highest and the lowest group of equal scores that has weight in the replicate decides it.
+    """
+    order, truth, last, shared = cells
     for b in range(weight.shape[0]):
-        present, absent, highest, lowest, seen = 0.0, 0.0, 0.0, 0.0, False
+        highest, lowest, tied = 0.0, 0.0, False
         group_present, group_absent = 0.0, 0.0
         for i in range(order.size):
             if truth[i]:
                 group_present += weight[b, order[i]]
             else:
                 group_absent += weight[b, order[i]]
-            if not last[i]:
-                continue
-            present += group_present
-            absent += group_absent
-            if group_present + group_absent > 0:
-                if not seen:
-                    highest = group_absent if shared[i] else 0.0
-                seen = True
-                lowest = group_present if shared[i] else 0.0
-            group_present, group_absent = 0.0, 0.0
+            if last[i] and group_present + group_absent > 0:
+                highest = group_absent if shared[i] else 0.0
+                break
+        group_present, group_absent = 0.0, 0.0
+        for i in range(order.size - 1, -1, -1):
+            if last[i]:
+                if group_present + group_absent > 0:
+                    break
+                group_present, group_absent, tied = 0.0, 0.0, shared[i]
+            if truth[i]:
+                group_present += weight[b, order[i]]
+            else:
+                group_absent += weight[b, order[i]]
+        if group_present + group_absent > 0:
+            lowest = group_present if tied else 0.0
         for k in range(targets[0].shape[1]):
-            if highest > (1 - targets[0][b, k] + TOLERANCE) * absent:
+            if highest > (1 - targets[0][b, k] + TOLERANCE) * totals[b, 1]:
                 out[0][b, k] = np.nan
         for k in range(targets[1].shape[1]):
-            if lowest > (1 - targets[1][b, k] + TOLERANCE) * present:
+            if lowest > (1 - targets[1][b, k] + TOLERANCE) * totals[b, 0]:
                 out[1][b, k] = np.nan

@@ -11,7 +11,7 @@ from overread.reporting.blocks import Block, Cell, Figure, Section, Table, appen
 from overread.reporting.estimate_cells import error_cell, estimate_cell
 from overread.reporting.figures.curve_panels import calibration_panels, points
 from overread.reporting.figures.figure_pool import delayed
-from overread.reporting.report_data import MEAN, ReportData, by, overall, population_title, value_at
+from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
 
 _METRICS = (
@@ -89,7 +89,7 @@ def _figures(evidence: ReportData, frame: pl.DataFrame, rater: str, kind: str) -
     for p in shown:
         if len(shown) > 1:
             body.append(group(population_title(evidence, p), len(kinds) + 1))
-        for f in (*evidence.cast.findings, MEAN):
+        for f in evidence.cast.findings_and_mean:
             if any((p, f, m) in rows for m, _ in kinds):
                 body.append((Cell(evidence.heading(f)), *(_cell(rows.get((p, f, m)), m) for m, _ in kinds)))
     what = f", {_KINDS.get(kind, kind)}" if kind else ""

@@ -70,7 +70,7 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
             tuple(mark_of(rows.get((p, f)), i, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
-        for f in (MEAN, *evidence.cast.findings)
+        for f in evidence.cast.mean_and_findings
         if any((p, f) in rows for p in shown)
     ]
     caption = f"Difference in AUC, {a} minus {b}, on the same cases, with CIs."
@@ -87,7 +87,7 @@ def difference_table(evidence: ReportData, rows: dict[Any, Any], caption: str, h
     for p in populations:
         if len(populations) > 1:
             body.append(group(population_title(evidence, p), 5))
-        for f in (*evidence.cast.findings, MEAN):
+        for f in evidence.cast.findings_and_mean:
             row = rows.get((p, f))
             if row is not None:
                 cells = (classes_cell(row), estimate_cell(row, signed=True), *p_cells(row))
@@ -140,7 +140,7 @@ def _drop_blocks(evidence: ReportData, rows: dict[Any, Any], rater: str) -> list
             tuple(mark_of(rows.get((p, f)), i + 1, signed=True) for i, p in enumerate(shown)),
             strong=f == MEAN,
         )
-        for f in (MEAN, *evidence.cast.findings)
+        for f in evidence.cast.mean_and_findings
         if any((p, f) in rows for p in shown)
     ]
     caption = f"Drop in AUC of {rater} from the internal test to each external site, with CIs."
@@ -181,7 +181,7 @@ def _site_alone_table(evidence: ReportData, frame: pl.DataFrame, rater: str) -> 
     )
     rows = by(pick(frame, population="internal"), "finding", "rater", "metric", "at")
     body = []
-    for f in (f for f in (*evidence.cast.findings, MEAN) if (f, site, "auc", "pairs=all") in rows):
+    for f in (f for f in evidence.cast.findings_and_mean if (f, site, "auc", "pairs=all") in rows):
         cells = [
             estimate_cell(r, signed=m == "auc_difference") if (r := rows.get((f, who, m, at))) else Cell("")
             for _, who, m, at in kinds

@@ -63,7 +63,7 @@ def _rater_blocks(evidence: ReportData, rater: str) -> list[Block]:
     shown = [p for p in evidence.cast.populations_of(rater) if any(k[1] == p for k in rows)]
     lines = [
         Line(evidence.heading(f), tuple(mark_of(rows.get((f, p)), i) for i, p in enumerate(shown)), strong=f == MEAN)
-        for f in (MEAN, *evidence.cast.findings)
+        for f in evidence.cast.mean_and_findings
         if any((f, p) in rows for p in shown)
     ]
     names = [population_title(evidence, p) for p in shown]
@@ -89,7 +89,7 @@ def _models_forest(evidence: ReportData) -> list[Block]:
     raters = [r for r in evidence.cast.raters if any(k[1] == r for k in rows)]
     lines = [
         Line(evidence.heading(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
-        for f in (MEAN, *evidence.cast.findings)
+        for f in evidence.cast.mean_and_findings
         if any((f, r) in rows for r in raters)
     ]
     caption = f"AUC by model with CIs, {_where(evidence, population)}."

@@ -10,7 +10,6 @@ from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, ap
 from overread.reporting.estimate_cells import estimate_cell
 from overread.reporting.number_format import listed
 from overread.reporting.report_data import (
-    MEAN,
     ReportData,
     at_title,
     by,
@@ -92,7 +91,7 @@ def _table(
     for rater in evidence.cast.raters:
         for population in in_order(k[1] for k in changes if k[0] == rater):
             body.append(group(f"{rater} · {population_title(evidence, population)}", wide))
-            for finding in (*evidence.cast.findings, MEAN):
+            for finding in evidence.cast.findings_and_mean:
                 key = (rater, population, finding)
                 if not any((*key, v) in changes for v in values):
                     continue

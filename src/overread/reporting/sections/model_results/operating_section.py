@@ -8,7 +8,7 @@ import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
-from overread.reporting.number_format import exact
+from overread.reporting.number_format import significant
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -59,7 +59,8 @@ def _lead(frozen: pl.DataFrame) -> str:
     if given < thresholds.height:
         parts.append(
             "Thresholds were chosen on cases other than those they are evaluated on (their origin is in the notes and "
-            "in the Methods), so that the attained rate can differ from the target."
+            "in the Methods), so that the attained rate can differ from the target. Thresholds are printed with four "
+            "significant digits; estimates.csv has them in full."
         )
     if given:
         parts.append("Given thresholds were applied unchanged to all test cases; nothing was fitted for them.")
@@ -97,7 +98,7 @@ def _rates_table(evidence: ReportData, rows: dict[Any, Any], rater: str, caption
     shown = evidence.cast.populations_of(rater)
     thresholds = any(k[2] == "threshold" for k in rows)
     for p in shown:
-        names = [f for f in (*evidence.cast.findings, MEAN) if any((p, f, m) in rows for m, _ in _RATES)]
+        names = [f for f in evidence.cast.findings_and_mean if any((p, f, m) in rows for m, _ in _RATES)]
         if names and len(shown) > 1:
             body.append(group(population_title(evidence, p), len(_RATES) + 2 + thresholds))
         for f in names:
@@ -105,7 +106,7 @@ def _rates_table(evidence: ReportData, rows: dict[Any, Any], rater: str, caption
             cells = [Cell(evidence.heading(f), "strong" if f == MEAN else ""), classes_cell(first)]
             if thresholds:
                 row = rows.get((p, f, "threshold"))
-                cells.append(Cell(exact(row["estimate"]) if row else "", "num"))
+                cells.append(Cell(significant(row["estimate"]) if row else "", "num"))
             # a mean over findings is given for sensitivity and specificity only: the other cells stay empty
             cells += [estimate_cell(r) if (r := rows.get((p, f, m))) or f != MEAN else Cell("") for m, _ in _RATES]
             body.append(tuple(cells))
@@ -122,7 +123,7 @@ def _fixed_table(evidence: ReportData, rater: str) -> Table | None:
     body: list[tuple[Cell, ...]] = []
     shown = evidence.cast.populations_of(rater)
     for p in shown:
-        names = [f for f in (*evidence.cast.findings, MEAN) if any((p, f, m, at) in rows for m, at in kinds)]
+        names = [f for f in evidence.cast.findings_and_mean if any((p, f, m, at) in rows for m, at in kinds)]
         if names and len(shown) > 1:
             body.append(group(population_title(evidence, p), len(kinds) + 1))
         for f in names:

@@ -349,7 +349,7 @@ def _full_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
         for subgroup, level in own.select("subgroup", "level").unique(maintain_order=True).rows():
             title = f"{population_title(evidence, population)} · {column_title(subgroup)}: {level}"
             body.append(group(title, len(kinds) + 2))
-            for f in (*evidence.cast.findings, MEAN):
+            for f in evidence.cast.findings_and_mean:
                 got = [rows.get((population, subgroup, level, f, *k)) for k in kinds]
                 first = next((r for r in got if r), None)
                 if first:

@@ -202,15 +202,14 @@ def own_reference(names: list[str]) -> str:
 
 
 def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
-    """References in their order: labels in that of the configuration, then what is derived from the reads."""
+    """References in their order: the stated reference standard, other labels, then what is derived from the reads."""
     # without a model the one in which a reader's own reads have no part leads; it gives a model no single ROC curve
     place = {MAJORITY: 3, OTHERS: 4 if evidence.cast.raters else 2, DAWID_SKENE: 5}
-    stated = [*(evidence.config.get("references") or ())]
+    stated = [*(evidence.config.get("references") or evidence.config.get("sources") or ())]
     given = {r: i for i, r in enumerate(stated)}
 
     def order(reference: str) -> tuple[int, int, str]:
-        last = own_label(evidence, reference) and reference not in given
-        return place.get(reference, 1 if last else 0), given.get(reference, len(given)), reference
+        return place.get(reference, 0), given.get(reference, len(given)), reference
 
     return tuple(sorted(set(names) - {""}, key=order))
 
