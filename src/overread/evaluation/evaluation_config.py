@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from overread.evaluation.join.unmatched import UnmatchedAllowance
 from overread.evaluation.subgroups.difference_names import columns_and_levels
 from overread.findings import Vocabulary
 from overread.findings import load as load_vocabulary
+from overread.stats.agreement import RatePrior
 from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
@@ -124,6 +125,10 @@ class EvaluationConfig:
     rating_cutoffs : float or mapping of str to float
         Rating from which a graded read counts as a call of present, one for all findings or one per finding. Without it
         graded reads have an AUC and no sensitivity and specificity.
+    dawid_skene_prior : mapping of str to (float, float)
+        Beta priors (a and b of at least 1) of the Dawid-Skene reference standard, of "sensitivity" and "specificity" of
+        every reader and of the "prevalence", such as ``{"sensitivity": (4, 2), "specificity": (4, 2)}``; the truth is
+        then that of the posterior mode. A rate that is not named has a uniform prior. {} = maximum likelihood.
     finite_population : bool
         Whether estimates of a weighted sample refer to the finite population from which it was drawn, whose size is the
         sum of the weights. Intervals are then narrower, and a stratum that was sampled completely adds no variance.
@@ -176,12 +181,13 @@ class EvaluationConfig:
     baseline_arm: str = ""
     margin: float = 0.0
     rating_cutoffs: float | Mapping[str, float] = field(default_factory=dict)
+    dawid_skene_prior: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     finite_population: bool = False
     vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
-        problems += [*_arm_problems(self), *_difference_problems(self)]
+        problems += [*_arm_problems(self), *_difference_problems(self), *_prior_problems(self)]
         if problems:
             raise InputError.all(problems)
         self.mapped()
@@ -242,6 +248,14 @@ class EvaluationConfig:
             given = self.rating_cutoffs.get(finding)
             return None if given is None else float(given)
         return float(self.rating_cutoffs)
+
+    def rate_prior(self) -> RatePrior | None:
+        """Return the priors of the Dawid-Skene reference standard; None if none are given.
+
+        >>> EvaluationConfig(dawid_skene_prior={"sensitivity": (4, 2)}).rate_prior()
+        RatePrior(sensitivity=(4, 2), specificity=(1.0, 1.0), prevalence=(1.0, 1.0))
+        """
+        return RatePrior(**self.dawid_skene_prior) if self.dawid_skene_prior else None
 
     def points(self) -> dict[str, dict[str, float]]:
         """Return the operating points by name, each with the rate that defines it.
@@ -410,6 +424,21 @@ def _arm_problems(config: EvaluationConfig) -> list[InputError]:
             problems.append(InputError("evaluation.rating_cutoffs", "findings", f"'{finding}'", do=hint))
         else:
             problems += limits.outside(where, cutoff, -_RATING, _RATING)
+    return problems
+
+
+def _prior_problems(config: EvaluationConfig) -> list[InputError]:
+    problems, known = [], [f.name for f in fields(RatePrior)]
+    for name, given in config.dawid_skene_prior.items():
+        where = "evaluation.dawid_skene_prior"
+        if name not in known:
+            problems.append(InputError(where, "rates " + ", ".join(known), f"'{name}'", do=did_you_mean(name, known)))
+            continue
+        try:
+            RatePrior(**{name: given})
+        except InputError:
+            expected = "two finite numbers of at least 1, such as [4, 2]"
+            problems.append(InputError(f"{where}.{name}", expected, limits.shown(given)))
     return problems
 
 
