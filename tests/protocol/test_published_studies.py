@@ -150,6 +150,31 @@ def test_graded_reads_in_two_arms(tmp_path):
     )
 
 
+def test_the_one_table_of_a_reader_study_of_r(tmp_path):
+    """MRMCaov's long form: reader, modality, case, truth and rating of one finding, in one file."""
+    rng = np.random.default_rng(8)
+    truth, rows = rng.random(50) < 0.4, []
+    for reader in range(1, 5):
+        for arm, gain in ((1, 1.0), (2, 1.6)):
+            grades = np.clip(np.round(2.5 + gain * truth + rng.normal(size=50)), 1, 5).astype(int)
+            rows += [(reader, arm, i + 1, int(truth[i]), g) for i, g in enumerate(grades)]
+    table = pl.DataFrame(rows, schema=["reader", "treatment", "case", "truth", "rating"], orient="row")
+    table.write_csv(tmp_path / "study.csv")
+    file = str(tmp_path / "study.csv")
+    own = ["--extra-findings", "Aortic dissection", "--finding", "Aortic dissection", "--baseline-arm", "1"]
+    found = evaluated(tmp_path, "--reads", file, "--labels", file, *own)
+    row = found.filter(metric="auc_difference", rater="(readers)", contrast="arm:1").row(0, named=True)
+    scores = table.sort("treatment", "reader", "case")["rating"].to_numpy().reshape(2, 4, 50)[::-1]
+    study = ov.stats.compare_arms(truth, scores)
+    assert (row["finding"], row["arm"]) == ("aortic_dissection", "2")
+    assert (row["estimate"], row["low"], row["p"]) == pytest.approx(
+        (study.difference.value, study.difference.low, study.difference.p)
+    )
+    arrays = ov.read_arrays(file, file, finding="Aortic dissection", extra_findings="Aortic dissection")
+    places = [int(case) - 1 for case in arrays.cases]
+    np.testing.assert_array_equal(arrays.scores[::-1], scores[:, :, places])
+
+
 def test_graded_reads_in_one_arm_lead_with_the_mean_auc(tmp_path):
     rng = np.random.default_rng(7)
     truth = rng.random(60) < 0.4

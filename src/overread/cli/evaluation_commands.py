@@ -101,8 +101,9 @@ def evaluate(
 
     named = [file.partition("=")[2] or file for file in (*(labels or ()), *(reads or ()))]
     verified(verify, out / "run.json", images, *named, *(predictions or ()), *(thresholds or ()), *(model or ()))
+    words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
     given = {
-        "finding": finding or None,
+        "finding": [*words.names_of(finding)] if finding else None,
         "reference": reference or None,
         "external": external or None,
         "subgroup": subgroup or None,
@@ -110,7 +111,6 @@ def evaluate(
         "baseline_arm": baseline_arm or None,
         "seed": seed,
     }
-    words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
     chosen = configuration(EvaluationConfig, "evaluation", config, changes, given, words=words)
     with line("evaluate") as progress:
         evaluate(

@@ -107,6 +107,23 @@ class Vocabulary:
         """
         return self._by_name[name].title if name in self._by_name else name
 
+    def names_of(self, words: Iterable[str]) -> tuple[str, ...]:
+        """The findings that words mean; a word that no finding has stays as it is, to be refused where it is used.
+
+        Examples
+        --------
+        >>> from overread import findings
+        >>> findings.load("chest").names_of(["Pulmonary edema", "goitre"])
+        ('edema', 'goitre')
+        """
+        found = []
+        for word in words:
+            try:
+                found.append(self.resolve(word))
+            except InputError:
+                found.append(word)
+        return tuple(found)
+
     def resolve(self, word: str, *, source: str = "") -> str:
         """The name of the finding that a source calls `word`: whole synonyms only, never substrings.
 

@@ -354,12 +354,13 @@ def _read(
         if isinstance(file, Path):
             runs.check_file(file)
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
+    one = words | {"only": config.findings[0] if len(config.findings) == 1 else ""}  # in tables that name no finding
     cases = [(f, layouts.images(f, spellings=config.spellings)) for f in image_files]
     for file, read in cases:
         check_sites(read.frame, config, file)
-    truths = [(f, layouts.labels(f, source=name, **words)) for name, f in named]
-    scores, tuned = ([(f, layouts.predictions(f, model=name, **words)) for name, f in each] for each in (given, tuning))
-    answers = [(f, read_layouts.reads(f, name=name, **words)) for name, f in answering]
+    truths = [(f, layouts.labels(f, source=name, **one)) for name, f in named]
+    scores, tuned = ([(f, layouts.predictions(f, model=name, **one)) for name, f in each] for each in (given, tuning))
+    answers = [(f, read_layouts.reads(f, name=name, **one)) for name, f in answering]
     named_patients = None
     if not cases:
         both, named_patients = patients_named([*truths, *answers], [*scores, *tuned])

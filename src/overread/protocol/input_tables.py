@@ -31,9 +31,12 @@ def configured(
 ) -> EvaluationConfig:
     """The configuration with fields replaced by keyword, and a vocabulary with the findings of the study's own."""
     config = config or EvaluationConfig()
+    words = settings.get("vocabulary", config.vocabulary)
     if extra_findings:
-        words = findings.with_extra_findings(settings.get("vocabulary", config.vocabulary), extra_findings)
+        words = findings.with_extra_findings(words, extra_findings)
         settings = {**settings, "vocabulary": words}
+    if isinstance(named := settings.get("findings"), list | tuple):
+        settings = {**settings, "findings": words.names_of(named)}
     chosen: EvaluationConfig = with_settings(config, settings, where)
     return chosen
 

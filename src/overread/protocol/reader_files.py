@@ -127,7 +127,7 @@ def read_arrays(
     """
     config = configured(None, settings, extra_findings, "read_arrays")
     name = config.vocabulary.resolve(finding)
-    words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
+    words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary, "only": name}
     named = inputs_of(reads, "reads", source=True)
     answers = stacked_reads([(f, read_layouts.reads(f, name=n, **words)) for n, f in named], config.vocabulary)
     stated = [(f, layouts.labels(f, source=n, **words)) for n, f in inputs_of(labels, "labels", source=True)]

@@ -30,6 +30,32 @@ def test_labels_of_a_wide_file(tmp_path):
     ]
 
 
+def test_a_table_that_names_no_finding_is_of_the_stated_one(tmp_path):
+    scores = layouts.predictions(write(tmp_path / "acme.csv", "image,score\n1.png,0.25\n2.png,0.5\n"), only="mass")
+    assert scores.frame.select("image_id", "finding", "model", "score").rows() == [
+        ("1.png", "mass", "acme", 0.25),
+        ("2.png", "mass", "acme", 0.5),
+    ]
+    assert scores.columns == {"image": "image_id", "score": "finding mass"}
+    truth = layouts.labels(write(tmp_path / "t.csv", "case,truth,reader\n7,1,a\n7,1,b\n8,0,a\n"), only="mass")
+    assert truth.frame.select("case_id", "finding", "state").rows() == [
+        ("7", "mass", "present"),
+        ("8", "mass", "absent"),
+    ]
+    assert truth.unused == ("reader",)
+
+
+def test_a_stated_finding_does_not_rename_columns_of_findings(tmp_path):
+    read = layouts.labels(write(tmp_path / "t.csv", "image,Edema,truth\n1.png,1,0\n"), only="mass")
+    assert read.frame["finding"].to_list() == ["edema"]
+    assert read.unused == ("truth",)
+
+
+def test_a_table_that_names_no_finding_says_how_to_state_it(tmp_path):
+    with pytest.raises(InputError, match=r"The finding of a table that names none is stated by --finding FINDING"):
+        layouts.predictions(write(tmp_path / "acme.csv", "image,probability_of_disease\n1.png,0.25\n"))
+
+
 LISTS = "Image Index,Finding Labels\n1.png,Cardiomegaly|Emphysema\n2.png,No Finding\n3.png, Emphysema\n4.png,\n"
 
 

@@ -33,6 +33,17 @@ def notes(read):
     return {d.reason.codes[0].name: (d.unit, d.count, d.examples) for d in read.dropped}
 
 
+def test_a_modality_is_the_arm_if_a_reader_read_a_case_under_several(tmp_path):
+    rows = "reader,modality,case,rating\na,film,1,2\na,digital,1,4\nb,film,1,3\n"
+    (tmp_path / "arms.csv").write_text(rows)
+    found = reads(tmp_path / "arms.csv", only="mass")
+    assert found.frame["arm"].to_list() == ["film", "digital", "film"]
+    assert found.columns["modality"] == "arm"
+    (tmp_path / "one.csv").write_text("reader,modality,case,rating\na,CR,1,2\na,DX,2,4\n")
+    alone = reads(tmp_path / "one.csv", only="mass")
+    assert (alone.frame["arm"].unique().to_list(), alone.unused) == (["unaided"], ("modality",))
+
+
 def test_boxes_are_calls_of_the_images_that_a_reader_read(tmp_path):
     read = reads(write(tmp_path / "train.csv", BOXES))
     known = ("cardiomegaly", "fracture", "lung_lesion", "no_finding")

@@ -43,20 +43,24 @@ MEANINGS: dict[str, tuple[tuple[str, ...], ...]] = {
     "reader": (
         ("reader", "reader id", "radiologist", "radiologist id", "rad", "rad id", "rater", "rater id", "observer"),
     ),
-    "arm": (("arm",),),
+    "arm": (("arm",),),  # and what `read_layouts` finds
     "round": (("round",),),
     "finding": (("finding", "finding name", "pathology", "observation", "class name"),),
     "findings": (("finding labels", "findings", "labels"),),
-    "state": (("state",),),
+    "state": (("state",), ("truth",)),
     "call": (("call",), ("decision",)),
-    "score": (("score", "probability", "prob"),),
+    "score": (("score", "probability", "prob"), ("rating", "grade")),
     "model": (("model", "model name", "algorithm"),),
     "source": (("source", "label source"),),
     "shift": (("shift",),),
     "threshold": (("threshold", "cut-off", "cutoff", "cut point"),),
     "name": (("operating point", "name"),),
 }
-_NO_FINDING = "Or give a long table, or state the study's own findings: --extra-findings TITLE."
+_NO_FINDING = (
+    "Or give a long table, or state the study's own findings: --extra-findings TITLE. The finding of a table that "
+    "names none is stated by --finding FINDING."
+)
+_VALUES = {"labels": ("state",), "predictions": ("score", "call"), "reads": ("score", "call")}  # of one finding
 # What may stand before or after a finding in a column's name, by table.
 _AFFIXES = {
     "predictions": {
@@ -173,6 +177,18 @@ def _without_affixes(column: str, table: str) -> list[str]:
     while len(parts) > 1 and parts[-1] in _AFFIXES.get(table, ()):
         parts = parts[:-1]
     return parts
+
+
+def renamed_for_one(columns: Sequence[str], table: str, path: object, words: FindingWords, only: str) -> dict[str, str]:
+    """Return the column that holds the values of a study's only finding, with that finding as its name.
+
+    A table of one finding needs no column of its name: "truth" of labels, "score" of predictions, "rating" of reads.
+    Nothing is renamed if the table names a finding, or if no finding is stated (`only` = "").
+    """
+    if not only or find(columns, "finding", path) or any(finding_of(c, table, words) for c in columns):
+        return {}
+    found = next((c for meaning in _VALUES[table] if (c := find(columns, meaning, path))), "")
+    return {found: only} if found else {}
 
 
 def names_a_finding(column: str, words: FindingWords) -> bool:

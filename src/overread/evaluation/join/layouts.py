@@ -26,6 +26,7 @@ from overread.evaluation.join.column_names import (
     finding_words,
     plain,
     renamed,
+    renamed_for_one,
 )
 from overread.evaluation.join.label_states import (
     WORDS,
@@ -135,20 +136,27 @@ def _folded(frame: pl.DataFrame, path: Given) -> pl.DataFrame:
 
 
 def labels(
-    path: Given, *, source: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
+    path: Given,
+    *,
+    source: str = "",
+    spellings: Spellings | None = None,
+    vocabulary: Vocabulary | None = None,
+    only: str = "",
 ) -> Read:
     """Read labels in long (case_id, finding, source, state) or wide layout; `source` is used if there is no such
     column.
 
     The rows of a wide file are images; if it has a case column (case_id, Study), they are cases. Its column `source` is
     used if present. Instead of a column per finding, one column may list the findings of the image
-    ("Cardiomegaly|Emphysema").
+    ("Cardiomegaly|Emphysema"). A file that names no finding is of the finding `only` (case, truth).
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = distinct_rows(file.frame, "labels")
     words = finding_words(known, given.get("finding"))
     notes: list[tables.Note] = []
-    long_form = bool(renamed(frame.columns, ("finding", "state"), path))
+    one = renamed_for_one(frame.columns, "labels", path, words, only)
+    frame = frame.rename(one)
+    long_form = bool(find(frame.columns, "finding", path)) or "state" in frame.columns
     if long_form:
         long, columns, unused = long_rows(frame, "labels", path, words)
         long = tables.identify(long, "labels", where=path, notes=notes)
@@ -160,7 +168,7 @@ def labels(
         dropped += told
         frame = _identified(frame, keys, "labels", path, notes)
         long, columns, unused = unpivoted_rows(frame, "labels", path, keys, words)
-        columns = {c: m for c, m in columns.items() if c in file.frame.columns} | ({lists: "findings"} if lists else {})
+        columns = as_named(columns, one, file.frame) | ({lists: "findings"} if lists else {})
         long = long.rename({"said": "state"})
     if "source" not in long.columns:
         long = long.with_columns(pl.lit(source or name_of_file(path)).alias("source"))
@@ -197,18 +205,26 @@ def _refuse_strange(wrong: pl.DataFrame, path: Given, *, long_form: bool, vocabu
 
 
 def predictions(
-    path: Given, *, model: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
+    path: Given,
+    *,
+    model: str = "",
+    spellings: Spellings | None = None,
+    vocabulary: Vocabulary | None = None,
+    only: str = "",
 ) -> Read:
     """Read scores in long (image_id or case_id, finding, model, score) or wide layout.
 
     A wide file has one row per image or case, model and shift; without a column `model` the file name is the model
     name. Decisions are read as scores of 1 and 0: a column `call` or `decision` of a long file without scores, and
-    columns of a wide file with words (present, no, …) or with "call" or "decision" in their name.
+    columns of a wide file with words (present, no, …) or with "call" or "decision" in their name. A file that names no
+    finding is of the finding `only` (image_id, score).
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     frame, dropped = distinct_rows(file.frame, "predictions")
     words = finding_words(known, given.get("finding"))
     by_image = bool(find(frame.columns, "image_id", path)) or not find(frame.columns, "case_id", path)
+    one = renamed_for_one(frame.columns, "predictions", path, words, only)
+    frame = frame.rename(one)
     unit = "image_id" if by_image else "case_id"
     table = "predictions" if by_image else "case_predictions"
     notes: list[tables.Note] = []
@@ -234,6 +250,7 @@ def predictions(
         _once(frame, list(keys), path)
         frame, empty = _scores(frame, path, keys, words, given.get("call"))
         long, columns, unused = unpivoted_rows(frame, "predictions", path, keys, words)
+        columns = as_named(columns, one, file.frame)
         dropped += empty
         long = long.rename({"said": "score"}).drop_nulls("score")
     if "model" not in long.columns:
@@ -243,6 +260,12 @@ def predictions(
     checked = tables.check(long, table, where=path, vocabulary=known)
     like = findings_like(file.frame, columns, "predictions")
     return Read(checked, unused, columns, file.dialect, tuple(dropped), tuple(notes), like)
+
+
+def as_named(columns: Mapping[str, str], one: Mapping[str, str], file: pl.DataFrame) -> dict[str, str]:
+    """Return the meaning of the columns of a file under the names that they have in it."""
+    own = {finding: column for column, finding in one.items()}
+    return {own.get(c, c): meaning for c, meaning in columns.items() if own.get(c, c) in file.columns}
 
 
 def regions(path: Given, *, vocabulary: Vocabulary | None = None) -> Read:

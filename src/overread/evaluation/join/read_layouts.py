@@ -19,6 +19,7 @@ from overread.evaluation.join.column_names import (
     finding_words,
     plain,
     renamed,
+    renamed_for_one,
 )
 from overread.evaluation.join.label_states import (
     WORDS,
@@ -33,6 +34,7 @@ from overread.evaluation.join.layouts import (
     Given,
     Read,
     Spellings,
+    as_named,
     distinct_rows,
     long_rows,
     name_of_file,
@@ -48,7 +50,12 @@ _NOTHING = "no_finding"  # what a row without a box may name
 
 
 def reads(
-    path: Given, *, name: str = "", spellings: Spellings | None = None, vocabulary: Vocabulary | None = None
+    path: Given,
+    *,
+    name: str = "",
+    spellings: Spellings | None = None,
+    vocabulary: Vocabulary | None = None,
+    only: str = "",
 ) -> Read:
     """Read reads in long (reader, case_id, finding, arm, round, score, call) or wide layout, or from boxes.
 
@@ -59,12 +66,16 @@ def reads(
 
     A file without a column of readers is that of one reader, `name` or the name of the file. In a file with readers and
     without arms `name` is the arm, "unaided" without it. Without a round column, repeated reads of a case are numbered
-    1, 2, … in the order of the rows; with one, exact duplicates of a row are dropped.
+    1, 2, … in the order of the rows; with one, exact duplicates of a row are dropped. A file that names no finding is
+    of the finding `only` (reader, case, score). Without a column of arms, `modality`, `treatment`, `technique`, `test`
+    or `condition` is that column if a reader read a case under several of its values.
     """
     file, given, known = tables.load(path), spellings or {}, vocabulary or load_vocabulary()
     words = finding_words(known, given.get("finding"))
     notes: list[tables.Note] = []
-    frame, dropped = _named(file.frame, path, name)
+    one = renamed_for_one(file.frame.columns, "reads", path, words, only)
+    arms = _arm_of_several(file.frame, path)
+    frame, dropped = _named(file.frame.rename(one | arms), path, name)
     corners = _corners(frame, path)
     if corners:
         long, columns, unused, left = _of_boxes(frame, path, _with_classes(words, known), corners)
@@ -76,9 +87,24 @@ def reads(
         read = _of_long if find(frame.columns, "finding", path) else _of_wide
         long, columns, unused, left = read(frame, path, words, given.get("call"), notes)
     checked = tables.check(long, "reads", where=path, vocabulary=known)
-    columns = {c: meaning for c, meaning in columns.items() if c in file.frame.columns}
+    columns = as_named(columns, one | arms, file.frame)
     like = findings_like(file.frame, columns, "reads")
     return Read(checked, unused, columns, file.dialect, (*dropped, *left), tuple(notes), like)
+
+
+_ARMS = ("modality", "treatment", "technique", "test", "condition")
+
+
+def _arm_of_several(frame: pl.DataFrame, path: Given) -> dict[str, str]:
+    """Return the column of arms under another name: the same reader read the same case under several of its values."""
+    if find(frame.columns, "arm", path):
+        return {}
+    unit = find(frame.columns, "case_id", path) or find(frame.columns, "image_id", path)
+    reader = find(frame.columns, "reader", path)
+    for column in (c for c in frame.columns if plain(c).removesuffix("id") in _ARMS and unit and reader):
+        if frame.group_by(reader, unit).agg(pl.col(column).n_unique().alias("n"))["n"].max() > 1:  # type: ignore[operator]
+            return {column: "arm"}
+    return {}
 
 
 def _named(frame: pl.DataFrame, path: Given, name: str) -> tuple[pl.DataFrame, list[Dropped]]:
