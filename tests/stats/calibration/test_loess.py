@@ -257,7 +257,7 @@ def test_two_probabilities_are_judged_by_their_proportions_although_one_fills_th
     """261 cases at 0.2, of which 87 (1/3) are present, and 39 at 0.8, of which 26 (2/3) are present: both 2/15 away."""
     p = np.array([0.2] * 261 + [0.8] * 39)  # the sum of 261 times 0.2 divided by 261 is not 0.2
     curve = smooth_curve(np.r_[np.arange(261) < 87, np.arange(39) < 26], p)
-    np.testing.assert_array_equal(curve.probability, [0.2, 0.8])
+    np.testing.assert_allclose(curve.probability, [0.2, 0.8])
     np.testing.assert_allclose(curve.observed, [1 / 3, 2 / 3])
     assert _summaries(curve) == pytest.approx((2 / 15,) * 4)
     assert curve.ici.low < 2 / 15 < curve.ici.high

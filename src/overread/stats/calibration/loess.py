@@ -237,10 +237,8 @@ def gather(p: Floats, y: Floats, weights: Floats, reach: int) -> Local:
         by_width = ((p - p[0]) / (p[-1] - p[0]) * POINTS).astype(np.intp)
         distinct = np.cumsum(np.concatenate([[0], (np.diff(by_rank) > 0) | (np.diff(by_width) > 0)]))
     mass = np.asarray(np.bincount(distinct, weights), dtype=np.float64)
-    first, last = (np.searchsorted(distinct, np.arange(mass.size), side=side) for side in ("left", "right"))
-    mean = np.bincount(distinct, weights * p) / mass
     return Local(
-        np.clip(mean, p[first], p[last - 1]),  # equal p exactly: a rounded mean would lie outside a window of width 0
+        np.bincount(distinct, weights * p) / mass,
         np.bincount(distinct, weights * y) / mass,
         mass,
         distinct.astype(np.intp),
@@ -274,7 +272,9 @@ def _smoother(points: Floats, cases: Floats, reach: int, x: Floats, weights: Flo
             s[4] += w * u * u * u * u
             right += 1
         if s[0] <= 0:  # all cases in the window are at its edge or at the point: take their mean
-            out[k, :] = np.where(np.abs(x - at) <= width, weights, 0.0)
+            # The mean x of equal probabilities is rounded: it may lie just outside of a window of width 0.
+            away = np.abs(x - at)
+            out[k, :] = np.where(away <= max(width, away.min()), weights, 0.0)
             out[k, :] /= out[k, :].sum()
             continue
         c0, c1, c2 = _first_row(s)
