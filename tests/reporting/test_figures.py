@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from math import nan
 
 import matplotlib.figure
@@ -15,6 +16,7 @@ from matplotlib.text import Text
 from overread import findings
 from overread.reporting.figures.curve_panels import calibration_panels, decision_panels, roc_panels, training_panels
 from overread.reporting.figures.drawing_style import (
+    MARKERS,
     key_height,
     series_colour,
     series_dash,
@@ -24,6 +26,8 @@ from overread.reporting.figures.drawing_style import (
 from overread.reporting.figures.flow import stages
 from overread.reporting.figures.forest_drawing import Mark, Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
+from overread.reporting.figures.reader_curves import ArmCurves, curve_panels
+from overread.reporting.figures.reader_roc import THRESHOLD_MARKS, LegendKey, PlottedPoint, RocPanel, reader_panels
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
 
 TITLES = {f.name: f.title for f in findings.load().findings}
@@ -207,18 +211,113 @@ def outside(monkeypatch):
     return found
 
 
+def _reader_panel(title: str, below: str = "") -> RocPanel:
+    reader, mean = PlottedPoint("r", 0.2, 0.8, (0.1, 0.3), (0.7, 0.9), 40), PlottedPoint("m", 0.2, 0.8)
+    frozen = PlottedPoint("model 1", 0.1, 0.6, place=(1, 0))
+    curves = tuple((i, f"model {i}", _curve("mass")) for i in range(2))
+    labels = ((0, "AUC 0.801"), (1, "AUC 0.702"))
+    return RocPanel(title, below, curves, (reader,), mean, (frozen,), labels)
+
+
+def _panels(names: list[str], models: int, *, narrow: bool) -> list[str]:
+    """Every figure of panels, with these findings and so many models."""
+    frame = pl.concat([_curve(f) for f in names]).with_columns(population=pl.lit("internal"))
+    frames = [(f"model {i}", frame) for i in range(models)]
+    how = {"headings": TITLES, "alt": "a", "narrow": narrow}
+    areas = {(f, i): "0.801" for f in names for i in range(min(models, 4))}
+    histories = [pl.DataFrame({"loss": [0.5], "tune_auc": [0.7]})]
+    reads = pl.concat([_curve("mass").with_columns(rater=pl.lit(r)) for r in ("r1", "(readers)")])
+    scores = {("model 0", "mass"): np.array([0.1])}
+    key = LegendKey(("model 0", "model 1"), ((0, "threshold for specificity 0.90"),), few=True)
+    readers = [_reader_panel("Majority of the other readers (derived)", "differs between readers: no single curve")]
+    arms = [ArmCurves("unaided", 0, reads, "mean AUC 0.801"), ArmCurves("aided", 1, reads)]
+    return [
+        roc_panels(frames, names, labels=areas, name="r", **how),
+        calibration_panels(frames, names, smooth=frames, scores=scores, name="c", **how),
+        decision_panels(frames, frames, names, name="d", **how),
+        training_panels([("a", histories), ("b", histories)], name="t", alt="a", narrow=narrow),
+        reader_panels(readers * len(names), key, name="p", alt="a", narrow=narrow),
+        curve_panels(arms, name="k", alt="a", narrow=narrow),
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("panels", [1, 3, 5, 7])
-def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels):
+@pytest.mark.parametrize("narrow", [False, True])
+def test_no_word_of_a_figure_is_cut_at_an_edge(outside, panels, narrow):
     names = ["mass", "edema", "consolidation", "pneumonia", "pneumothorax", "atelectasis", "fracture"][:panels]
-    frame = pl.concat([_curve(f) for f in names]).with_columns(population=pl.lit("internal"))
-    frames = [(f"model {i}", frame) for i in range(12 if panels == 3 else 2)]
-    roc_panels(frames, names, labels={}, headings=TITLES, name="r", alt="a")
-    calibration_panels(
-        frames, names, smooth=frames, scores={("model 0", "mass"): np.array([0.1])}, headings=TITLES, name="c", alt="a"
-    )
-    decision_panels(frames, frames, names, headings=TITLES, name="d", alt="a")
-    training_panels([("a", [pl.DataFrame({"loss": [0.5], "tune_auc": [0.7]})])], name="t", alt="a")
+    _panels(names, 12 if panels == 3 else 2, narrow=narrow)
     marks = (Mark(0, 0.8, 0.7, 0.9, "0.800 (0.700\u20130.900)"),)
     group_forest([Band("Sex", Level("All", "10", marks), (), ("",))], ("a",), label="gap", name="g", caption="AUC.")
     assert outside == []
+
+
+@pytest.fixture
+def overlaps(monkeypatch):
+    """The titles of panels and axes of a saved figure that lie over each other."""
+    found: list[tuple[str, str]] = []
+    save = matplotlib.figure.Figure.savefig
+
+    def checked(figure, *args, **more):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [t for a in figure.axes for t in (a._left_title, a.xaxis.label, a.yaxis.label) if t.get_text()]
+        boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts]
+        found.extend((one, other) for (one, a), (other, b) in combinations(boxes, 2) if a.overlaps(b))
+        return save(figure, *args, **more)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", checked)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("panels", [1, 5])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_titles_of_panels_and_axes_do_not_overlap(overlaps, panels, narrow):
+    _panels(["mass", "edema", "enlarged_cardiomediastinum", "pneumonia", "fracture"][:panels], 2, narrow=narrow)
+    assert overlaps == []
+
+
+@pytest.mark.slow
+def test_no_text_of_a_phones_panels_is_smaller_than_12_pixels():
+    for made in _panels(["mass", "edema"], 2, narrow=True):
+        width = float(re.search(r'<svg class="narrow" viewBox="0 0 ([\d.]+) ', made).group(1))
+        sizes = [float(size) for size in re.findall(r"font(?:-size)?: (?:\w+ )?([\d.]+)px", made)]
+        assert sizes
+        assert min(sizes) * 358 / width >= 12
+
+
+@pytest.mark.slow
+def test_both_drawings_of_panels_hold_the_same_words_and_have_ids_of_their_own():
+    wide, narrow = (_panels(["mass", "edema"], 2, narrow=n) for n in (False, True))
+    for one, other in zip(wide, narrow, strict=True):
+        assert one.startswith('<svg class="wide" ')
+        words = [
+            {t for t in re.findall(r">([^<>]+)</text>", made) if re.search(r"[A-Za-z]", t)} for made in (one, other)
+        ]
+        assert words[0] == words[1]
+        ids = [set(re.findall(r' id="([^"]+)"', made)) for made in (one, other)]
+        assert not ids[0] & ids[1]
+
+
+@pytest.mark.slow
+def test_a_model_has_one_colour_line_and_mark_in_every_figure_of_curves():
+    model = re.escape(series_colour(1))
+    drawn = [_panels(["mass"], 2, narrow=False)[i] for i in (0, 2, 4)]  # ROC, decision curves, readers
+    lines = [set(re.findall(rf'style="(fill: none; stroke: {model}; stroke-width: 1.3[^"]*)"', made)) for made in drawn]
+    assert lines[0]
+    assert lines[0] == lines[1] == lines[2]
+    assert not set(THRESHOLD_MARKS) & set(MARKERS)  # a threshold is not taken for a model
+    assert forest_figure([Line("Mass", (Mark(1, 0.5, 0.4, 0.6),))], ("a", "b"), AUC, name="f", caption="").svg.count(
+        series_colour(1)
+    )
+
+
+@pytest.mark.slow
+def test_a_title_that_is_wider_than_its_panel_takes_more_lines():
+    titles = {"mass": "Enlarged cardiomediastinum or mass", "edema": "Edema"}
+    frames = [("a", pl.concat([_curve("mass"), _curve("edema")]))]
+    made = roc_panels(frames, ["mass", "edema"], labels={}, headings=titles, name="r", alt="a", narrow=True)
+    assert ">Enlarged</text>" in made
+    assert ">cardiomediastinum or</text>" in made
+    assert ">mass</text>" in made

@@ -74,7 +74,7 @@ class Table:
 class Figure:
     """A drawing as inline SVG, or what makes it, with its caption, its name on the page and the numbers it draws.
 
-    `narrow` is the drawing for a phone, where there is one; `key` names the series, each with a sample of its mark as
+    `phone` is the drawing for a phone, where there is one; `key` names the series, each with a sample of its mark as
     SVG.
     """
 
@@ -82,7 +82,7 @@ class Figure:
     caption: str
     name: str = ""
     numbers: pl.DataFrame | None = None
-    narrow: str = ""
+    phone: str | Delayed = ""
     key: tuple[tuple[str, str], ...] = ()
     title: str = ""
     note: str = ""
@@ -91,6 +91,11 @@ class Figure:
     def svg(self) -> str:
         """The drawing as inline SVG."""
         return self.drawing if isinstance(self.drawing, str) else self.drawing.draw()
+
+    @property
+    def narrow(self) -> str:
+        """The drawing for a phone as inline SVG, "" where there is none."""
+        return self.phone if isinstance(self.phone, str) else self.phone.draw()
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +235,7 @@ def _appendices(blocks: Iterable[Block]) -> Iterator[int]:
 def drawn(sections: Sequence[Section], pool: Executor | None) -> list[Section]:
     """The sections with every figure drawn, by the processes of the pool and this one."""
     figures = [b for s in sections for b in within(s.blocks) if isinstance(b, Figure)]
-    waiting = {id(b): b.drawing for b in figures if isinstance(b.drawing, Delayed)}
+    waiting = {id(d): d for b in figures for d in (b.drawing, b.phone) if isinstance(d, Delayed)}
     done = dict(zip(waiting, draw(list(waiting.values()), pool), strict=True))
 
     def with_drawings(blocks: Iterable[Block]) -> tuple[Block, ...]:
@@ -239,7 +244,8 @@ def drawn(sections: Sequence[Section], pool: Executor | None) -> list[Section]:
             if isinstance(block, Folded):
                 made.append(replace(block, blocks=with_drawings(block.blocks)))
             elif isinstance(block, Figure):
-                made.append(replace(block, drawing=done.get(id(block), block.drawing)))
+                wide, phone = (done.get(id(d), d) for d in (block.drawing, block.phone))
+                made.append(replace(block, drawing=wide, phone=phone))
             else:
                 made.append(block)
         return tuple(made)

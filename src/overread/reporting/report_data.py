@@ -354,12 +354,18 @@ def population_title(evidence: ReportData, population: str) -> str:
     return population
 
 
+# The analyses that carry the name of a hypothesis are also done where nobody stated it: a page names what they compare.
+_ANALYSES = {"H1": "pooled and single-institution training", "H2": "choice of reference standard"}
+
+
 def column_words(value: str) -> str:
     """A value of the columns analysis and metric, in words.
 
-    >>> column_words("net_benefit_difference"), column_words("auc_drop")
-    ('net benefit difference', 'AUC drop')
+    >>> column_words("net_benefit_difference"), column_words("auc_drop"), column_words("H2")
+    ('net benefit difference', 'AUC drop', 'choice of reference standard')
     """
+    if value in _ANALYSES:
+        return _ANALYSES[value]
     return value.replace("_", " ").replace("auc", "AUC")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from overread import codes
 from overread.reporting.first_page.first_page_parts import AUC_TERM, AUC_WITHIN_TERM
+from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
@@ -78,3 +79,14 @@ def test_an_auc_over_all_pairs_keeps_its_term(evidence_folder, name):
     page = leading_page(read_evidence(evidence_folder(auc(codes.notes(over(3), note))), {}))
     assert page.terms[0] == AUC_TERM
     assert page.more == ""
+
+
+def test_of_more_than_four_models_those_with_the_highest_mean_auc_are_drawn(evidence_folder):
+    heights = {"a": 0.7, "b": 0.9, "c": 0.8, "d": 0.75, "e": 0.85}
+    rows = [
+        row("auc", v, v - 0.01, v + 0.01, rater=r, **more)
+        for r, v in heights.items()
+        for more in ({"note": over(2)}, {"finding": "edema"}, {"finding": "mass"})
+    ]
+    assert drawn_models(read_evidence(evidence_folder(rows), {})) == ["b", "e", "c", "d"]
+    assert drawn_models(read_evidence(evidence_folder(rows[:12]), {})) == ["b", "c", "d", "a"]

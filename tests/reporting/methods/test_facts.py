@@ -51,6 +51,12 @@ def curve(name, **more):
     return pl.concat([tables.empty("curves"), pl.DataFrame([point])], how="diagonal_relaxed")
 
 
+def verdict(hypothesis):
+    """The verdict on a hypothesis."""
+    line = pl.DataFrame([{"hypothesis": hypothesis, "verdict": "inconclusive"}])
+    return pl.concat([tables.empty("verdicts"), line], how="diagonal_relaxed")
+
+
 def images(*splits):
     """Images of these splits."""
     return pl.DataFrame({"split": list(splits)})
@@ -143,7 +149,8 @@ CASES = [
      {"estimates": rows({"reference": "panel"}, {"analysis": "policies", "reference": "report"})},
      {"estimates": rows({"reference": "panel"}, {"analysis": "policies", "reference": "panel"})}),
     ("minimum", {"run": run(minimum_present=20, minimum_absent=20)}, {}),
-    ("gain", {"run": run(smallest_worthwhile_gain=0.01)}, {}),
+    ("h1_rule", {"run": run(smallest_worthwhile_gain=0.01), "verdicts": verdict("H1")}, {"verdicts": verdict("H2")}),
+    ("h2_rule", {"run": run(smallest_worthwhile_gain=0.01), "verdicts": verdict("H2")}, {}),
     ("replicates", {"run": run(replicates=2000)}, {}),
     ("confidence", {}, {"estimates": tables.empty("estimates")}),
     ("findings_chosen", {"run": run(findings=["edema"]), "estimates": rows({"finding": "(mean)"})},

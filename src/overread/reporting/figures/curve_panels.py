@@ -15,20 +15,26 @@ from matplotlib.ticker import MaxNLocator
 from overread.reporting.figures.drawing_style import (
     GREY,
     INK,
+    NARROW,
     RULE,
     WIDTH,
     columns_for,
     drawing,
     key,
     key_height,
+    line_style,
     panels,
     series_colour,
     series_dash,
     series_marker,
+    small,
     svg,
 )
+from overread.reporting.figures.forest_drawing import wrapped
 
-_LEFT, _RIGHT, _TITLE, _FOOT, _BETWEEN = 0.62, 0.1, 0.3, 0.5, 0.18  # inches around and between panels
+_LEFT, _RIGHT, _TITLE, _FOOT, _BETWEEN = 0.66, 0.1, 0.3, 0.5, 0.18  # inches around and between panels
+_TICKS, _LINE = 0.34, 0.14  # inches of the numbers between panels with axes of their own; a further line of a title
+_TWO = 2  # panels in a row on a phone
 
 
 def roc_panels(
@@ -40,6 +46,7 @@ def roc_panels(
     name: str,
     alt: str,
     numbers: Sequence[int] = (),
+    narrow: bool = False,
 ) -> str:
     """SVG of ROC curves with bands: a panel per finding, a line per series.
 
@@ -48,31 +55,31 @@ def roc_panels(
     page, which give colours and lines; without them those of the order.
     """
     place = tuple(numbers) or tuple(range(len(frames)))
-    with drawing():
-        columns = columns_for(len(names))
-        figure, axes = panels(len(names), columns=columns, height=_tall(columns))
+    with drawing(narrow=narrow):
+        columns = _TWO if narrow else columns_for(len(names))
+        figure, axes = panels(len(names), columns=columns, height=_tall(columns), narrow=narrow)
         for axis, finding in zip(axes, names, strict=True):
             axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
             shown = 0
             for i, (_, frame) in enumerate(frames):
                 part = frame.filter(pl.col("finding") == finding).sort("order")
                 if part.height:
-                    draw_curve(axis, part, series_colour(place[i]), style=series_dash(place[i]))
+                    draw_curve(axis, part, place[i])
                 text = labels.get((finding, i), "")
                 if text:
                     axis.text(
                         0.98,
-                        0.03 + 0.088 * (len(frames) - 1 - i),
+                        0.03 + (0.1 if narrow else 0.088) * (len(frames) - 1 - i),
                         text,
                         transform=axis.transAxes,
                         ha="right",
                         color=series_colour(place[i]),
-                        fontsize=8,
+                        fontsize=small(8, narrow=narrow),
                     )
                     shown += 1
             _square(axis, headings[finding])
         _outer(axes, columns, "1 − specificity", "Sensitivity")
-        return _finish(figure, frames, name, alt, numbers=place)
+        return _finish(figure, frames, name, alt, numbers=place, narrow=narrow)
 
 
 def calibration_panels(
@@ -85,6 +92,7 @@ def calibration_panels(
     name: str,
     alt: str,
     numbers: Sequence[int] = (),
+    narrow: bool = False,
 ) -> str:
     """SVG of calibration: predicted against observed share per bin with intervals, a panel per finding.
 
@@ -94,27 +102,28 @@ def calibration_panels(
     place = tuple(numbers) or tuple(range(len(frames)))
     index, lines = {series: k for k, (series, _) in zip(place, frames, strict=True)}, dict(smooth)
     held = 0.24 if scores else 0.0  # of a panel's height, for the histogram
-    with drawing():
-        columns = columns_for(len(names))
-        figure, axes = panels(len(names), columns=columns, height=_tall(columns) * (1 + 0.8 * held), share=False)
+    with drawing(narrow=narrow):
+        columns = _TWO if narrow else columns_for(len(names))
+        tall = _tall(columns) * (1 + 0.8 * held)
+        figure, axes = panels(len(names), columns=columns, height=tall, share=False, narrow=narrow)
         for axis, finding in zip(axes, names, strict=True):
             top = _reach(frames, finding)
             axis.plot([0, top], [0, top], color=GREY, lw=0.7, ls=(0, (4, 3)), zorder=0)
             for series, frame in frames:
                 if (part := _of(lines.get(series), finding)) is not None:
-                    draw_curve(axis, part, series_colour(index[series]), style=series_dash(index[series]), band=0.13)
+                    draw_curve(axis, part, index[series], band=0.13, marked=False)
                 _bins(axis, frame.filter(pl.col("finding") == finding).sort("order"), index[series], joined=not lines)
             axis.set_xlim(-0.02 * top, top * 1.02)
             axis.set_ylim(-0.02 * top, top * (1.02 + held))
             axis.set_box_aspect(1 + held)
             axis.set_title(headings[finding])
-            axis.locator_params(nbins=4)
+            axis.locator_params(nbins=2 if narrow else 3 if columns > 4 else 4)
             axis.grid(color=RULE, lw=0.35)
             if scores:
                 mine = [(i, scores[s, finding]) for s, i in index.items() if (s, finding) in scores]
                 _histogram(axis, mine, top, held)
         _outer(axes, columns, "Predicted probability", "Observed share")
-        return _finish(figure, frames, name, alt, numbers=place)
+        return _finish(figure, frames, name, alt, numbers=place, narrow=narrow)
 
 
 def decision_panels(
@@ -126,6 +135,7 @@ def decision_panels(
     name: str,
     alt: str,
     numbers: Sequence[int] = (),
+    narrow: bool = False,
 ) -> str:
     """SVG of decision curves, net benefit per 1,000 cases: a panel per finding, a line per series.
 
@@ -134,9 +144,10 @@ def decision_panels(
     """
     place = tuple(numbers) or tuple(range(len(frames)))
     same = len({frame["population"][0] for _, frame in frames}) == 1
-    with drawing():
-        columns = min(3, len(names)) if len(names) <= 6 else columns_for(len(names))
-        figure, axes = panels(len(names), columns=columns, height=2.35 if columns < 4 else _tall(columns), share=False)
+    with drawing(narrow=narrow):
+        columns = 1 if narrow else min(3, len(names)) if len(names) <= 6 else columns_for(len(names))
+        tall = 2.35 if columns < 4 else _tall(columns)
+        figure, axes = panels(len(names), columns=columns, height=tall, share=False, narrow=narrow)
         for axis, finding in zip(axes, names, strict=True):
             parts = [(i, _of(frame, finding)) for i, (_, frame) in enumerate(frames)]
             curves = [(i, _per_thousand(part)) for i, part in parts if part is not None]
@@ -145,23 +156,24 @@ def decision_panels(
                     ink = GREY if same else series_colour(place[i])
                     axis.plot(part["x"], part["y"] * 1000, color=ink, lw=0.9, ls=(0, (4, 2)), zorder=1)
             for i, part in curves:
-                draw_curve(axis, part, series_colour(place[i]), style=series_dash(place[i]))
+                draw_curve(axis, part, place[i])
             axis.axhline(0, color=INK, lw=0.8, zorder=1)
             _limit_to_benefit(axis, [part for _, part in curves])
             if axis is axes[0]:
-                _name_references(axis, _of(everyone[0][1], finding) if everyone else None)
+                reference = _of(everyone[0][1], finding) if everyone else None
+                _name_references(axis, reference, size=small(7.5, narrow=narrow))
             axis.set_box_aspect(0.62 if columns < 4 else 0.85)
             axis.set_title(headings[finding])
             axis.locator_params(nbins=4)
             axis.grid(color=RULE, lw=0.35)
         _outer(axes, columns, "Threshold probability", "Net benefit per 1,000")
-        return _finish(figure, frames, name, alt, numbers=place)
+        return _finish(figure, frames, name, alt, numbers=place, narrow=narrow)
 
 
-def _name_references(axis: Axes, everyone: pl.DataFrame | None) -> None:
+def _name_references(axis: Axes, everyone: pl.DataFrame | None, *, size: float) -> None:
     """Label the lines of treating none and treating all, in one panel."""
     right, low = axis.get_xlim()[1], axis.get_ylim()[0]
-    axis.annotate("none", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=7.5)
+    axis.annotate("none", (right, 0), (-2, -3), textcoords="offset points", ha="right", va="top", fontsize=size)
     if everyone is not None:
         at = float(np.interp(-0.55 * low, -1000 * everyone["y"].to_numpy(), everyone["x"].to_numpy()))
         left = at < 0.8 * right  # the words stay inside the panel
@@ -172,7 +184,7 @@ def _name_references(axis: Axes, everyone: pl.DataFrame | None) -> None:
             textcoords="offset points",
             va="center",
             ha="left" if left else "right",
-            fontsize=7.5,
+            fontsize=size,
             color=GREY,
         )
 
@@ -246,12 +258,14 @@ def _reach(frames: Sequence[tuple[str, pl.DataFrame]], finding: str) -> float:
     return min(1.0, max(ends) * 1.05)
 
 
-def draw_curve(axis: Axes, part: pl.DataFrame, colour: str, *, style: Any = "-", band: float = 0.16) -> None:
-    """A curve with its band; `part` holds its points in order."""
+def draw_curve(axis: Axes, part: pl.DataFrame, series: int, *, band: float = 0.16, marked: bool = True) -> None:
+    """A curve with its band, and a few marks of its series on it; `part` holds its points in order."""
     x, y, low, high = (part[c].to_numpy() for c in ("x", "y", "low", "high"))
     if not np.isnan(low).all():
-        axis.fill_between(x, low, high, color=colour, alpha=band, lw=0)
-    axis.plot(x, y, color=colour, lw=1.3, ls=style)
+        axis.fill_between(x, low, high, color=series_colour(series), alpha=band, lw=0)
+    # the marks of curves that lie over each other are at different places
+    places = {"markevery": (0.12 + 0.07 * (series % 4), 0.35), "ms": 3.4} if marked else {"marker": ""}
+    axis.plot(x, y, lw=1.3, **{**line_style(series), **places})
 
 
 def _square(axis: Axes, title: str) -> None:
@@ -273,51 +287,79 @@ def _outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
 
 
 def _finish(
-    figure: Figure, frames: Sequence[tuple[str, pl.DataFrame]], name: str, alt: str, *, numbers: Sequence[int] = ()
+    figure: Figure,
+    frames: Sequence[tuple[str, pl.DataFrame]],
+    name: str,
+    alt: str,
+    *,
+    numbers: Sequence[int] = (),
+    narrow: bool = False,
 ) -> str:
     names = [series for series, _ in frames]
     _place(figure, key_height(names, figure.get_size_inches()[0]))
     if len(names) > 1:
         key(figure, names, top=0.18, numbers=numbers)
-    return svg(figure, name, alt)
+    return svg(figure, name, alt, kind="narrow" if narrow else "wide")
 
 
 def _place(figure: Figure, top: float) -> None:
     """Set the panels at fixed margins below a key of `top` inches; the height of the figure follows from them.
 
     Every panel has the width of its column and the height that its aspect asks for, so that the titles of the lowest
-    axes stay inside the figure.
+    axes stay inside the figure. A title that is wider than its panel takes more lines.
     """
     axes, width = figure.axes, figure.get_size_inches()[0]
     spec = axes[0].get_subplotspec()
     assert spec is not None  # panels are made by subplots
     grid = spec.get_gridspec()
     shared = axes[0].get_shared_y_axes().joined(axes[0], axes[-1]) and len(axes) > 1
-    between = _BETWEEN if shared else _BETWEEN + 0.3
-    below = _TITLE + (_FOOT if len(axes) % grid.ncols else 0.1 if shared else 0.28)  # an upper row may hold axis titles
+    between = _BETWEEN if shared else _BETWEEN + _TICKS
     side = (width - _LEFT - _RIGHT - (grid.ncols - 1) * between) / grid.ncols
+    title = _TITLE + _LINE * (_wrap_titles(axes, side) - 1)
+    named = any(axis.get_xlabel() for axis in axes[: (grid.nrows - 1) * grid.ncols])  # in an upper row
+    below = title + (_FOOT if named else 0.1 if shared else 0.28)
     tall = side * float(axes[0].get_box_aspect() or 0.62)
-    height = top + _TITLE + grid.nrows * tall + (grid.nrows - 1) * below + _FOOT
+    height = top + title + grid.nrows * tall + (grid.nrows - 1) * below + _FOOT
     figure.set_size_inches(width, height)
     figure.subplots_adjust(
         left=_LEFT / width,
         right=1 - _RIGHT / width,
         bottom=_FOOT / height,
-        top=1 - (top + _TITLE) / height,
+        top=1 - (top + title) / height,
         wspace=between / side,
         hspace=below / tall,
     )
 
 
-def training_panels(runs: Sequence[tuple[str, Sequence[pl.DataFrame]]], *, name: str, alt: str) -> str:
-    """SVG of training: losses and mean AUC on the tuning split over the epochs; a colour per model, a line per run."""
+def _wrap_titles(axes: Sequence[Axes], side: float) -> int:
+    """Set the titles in lines as wide as a panel; the lines of the longest."""
+    lines = 1
+    for axis in axes:
+        made = wrapped(axis.get_title(loc="left"), float(axis.title.get_fontsize()) * 1.06, side * 72 + 6, 3)
+        axis.set_title("\n".join(made))
+        lines = max(lines, len(made))
+    return lines
+
+
+def training_panels(
+    runs: Sequence[tuple[str, Sequence[pl.DataFrame]]],
+    *,
+    name: str,
+    alt: str,
+    numbers: Sequence[int] = (),
+    narrow: bool = False,
+) -> str:
+    """SVG of training: losses and mean AUC on the tuning split over the epochs; a colour per model, a line per run.
+
+    numbers : the series of the page, which give colours and lines; without them those of the order.
+    """
     wanted = [("loss", "Training loss"), ("tune_loss", "Loss on tune"), ("tune_auc", "Mean AUC on tune")]
     kinds = [(c, t) for c, t in wanted if any(c in h.columns for _, histories in runs for h in histories)]
-    with drawing():
-        figure, axes = panels(len(kinds), columns=3, height=2.5, share=False)
-        figure.set_size_inches(WIDTH, 2.5)
+    with drawing(narrow=narrow):
+        figure, axes = panels(len(kinds), columns=1 if narrow else 3, height=2.5, share=False, narrow=narrow)
+        figure.set_size_inches(NARROW if narrow else WIDTH, 2.5)
         for axis, (column, title) in zip(axes, kinds, strict=True):
-            for i, (_, histories) in enumerate(runs):
+            for i, (_, histories) in zip(numbers or range(len(runs)), runs, strict=True):
                 for history in (h for h in histories if column in h.columns):
                     x = history["epoch"] if "epoch" in history.columns else np.arange(1, history.height + 1)
                     axis.plot(
@@ -333,4 +375,4 @@ def training_panels(runs: Sequence[tuple[str, Sequence[pl.DataFrame]]], *, name:
             axis.set_xlabel("Epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.grid(color=RULE, lw=0.35)
-        return _finish(figure, [(n, h[0]) for n, h in runs], name, alt)
+        return _finish(figure, [(n, h[0]) for n, h in runs], name, alt, numbers=numbers, narrow=narrow)

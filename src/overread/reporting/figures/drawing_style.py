@@ -30,6 +30,8 @@ _OTHER_MARKERS = ("s", "v", "^", "P", "h", "p", "D", "o")
 # Lines: solid first. A plain dash comes last, because decision curves use it for treating everyone.
 DASHES: tuple[Any, ...] = ("-", (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (5, 1.6)))
 WIDTH = 9.8  # inches: the width of a page's column
+NARROW = 3.58  # inches: the width of a phone's column, at 100 px to the inch
+NARROW_SIZE = 8.7  # points: 12 px on a phone
 KEY_LINE = 0.2  # inches
 
 _RC: Any = {
@@ -65,11 +67,19 @@ _RC: Any = {
 }
 
 
+_SIZES: Any = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize")
+
+
 @contextmanager
-def drawing() -> Iterator[None]:
-    """The house style of a figure, for as long as the block lasts."""
-    with mpl.rc_context(_RC):
+def drawing(*, narrow: bool = False) -> Iterator[None]:
+    """The house style of a figure, or of its drawing for a phone, for as long as the block lasts."""
+    with mpl.rc_context({**_RC, **(dict.fromkeys(_SIZES, NARROW_SIZE) if narrow else {})}):
         yield
+
+
+def small(points: float, *, narrow: bool) -> float:
+    """The size of words inside a panel; on a phone no text is smaller than 12 px."""
+    return max(points, NARROW_SIZE) if narrow else points
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:
@@ -77,11 +87,13 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height))
 
 
-def panels(count: int, *, columns: int, height: float, share: bool = True) -> tuple[Figure, list[Axes]]:
+def panels(
+    count: int, *, columns: int, height: float, share: bool = True, narrow: bool = False
+) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels, so many to a row, each so many inches high."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH * min(columns / 3, 1), rows * height))
+    figure = Figure(figsize=(NARROW if narrow else WIDTH * min(columns / 3, 1), rows * height))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     axes = list(grid.ravel())
     for spare in axes[count:]:
@@ -90,6 +102,34 @@ def panels(count: int, *, columns: int, height: float, share: bool = True) -> tu
         for axis in axes[max(count - columns, 0) : count]:
             axis.tick_params(labelbottom=True)
     return figure, axes[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class PanelGrid:
+    """Square panels at fixed places, in inches: the width of the figure, panels in a row, and the room around each."""
+
+    width: float
+    columns: int
+    head: float  # above a panel, for its title
+    foot: float = 0.56
+    left: float = 0.52
+    gap: float = 0.42
+
+    @property
+    def side(self) -> float:
+        """The side of a panel."""
+        return (self.width - self.left - 0.1 - (self.columns - 1) * self.gap) / self.columns
+
+    def rows(self, panels: int) -> float:
+        """The height of that many panels."""
+        return -(-panels // self.columns) * (self.head + self.side + self.foot)
+
+    def box(self, place: int, top: float, height: float) -> tuple[float, float, float, float]:
+        """Where the panel at a place stands below `top` inches, as shares of a figure of that height."""
+        row, column = divmod(place, self.columns)
+        x = self.left + column * (self.side + self.gap)
+        y = top + row * (self.head + self.side + self.foot) + self.head + self.side
+        return x / self.width, 1 - y / height, self.side / self.width, self.side / height
 
 
 def columns_for(count: int) -> int:
@@ -156,6 +196,11 @@ def series_dash(index: int) -> Any:
     return DASHES[index % OTHER_SERIES // len(COLOURS) % len(DASHES)]
 
 
+def line_style(index: int) -> dict[str, Any]:
+    """How matplotlib draws the line of the index-th series, with its marker."""
+    return {"color": series_colour(index), "ls": series_dash(index), "marker": series_marker(index)}
+
+
 def key_height(names: Sequence[str], width: float = WIDTH) -> float:
     """The height in inches that a key of these names takes; none where there is one name only."""
     if len(names) < 2:
@@ -174,10 +219,11 @@ def key(figure: Figure, names: Sequence[str], *, top: float, numbers: Sequence[i
     `numbers` are the series of the page; without them those of the order.
     """
     width, height = figure.get_size_inches()
-    x = 0.1
-    for i, name in zip(numbers or range(len(names)), names, strict=True):
-        if not name:
+    x, most = 0.1, int((width - 0.44) / 0.075)  # letters of a name
+    for i, whole in zip(numbers or range(len(names)), names, strict=True):
+        if not whole:
             continue
+        name = whole if len(whole) <= most else f"{whole[: most - 1]}…"
         if x > 0.1 and x + 0.34 + 0.075 * len(name) > width:
             x, top = 0.1, top + KEY_LINE
         mark = mpl.lines.Line2D(
@@ -197,28 +243,35 @@ def key(figure: Figure, names: Sequence[str], *, top: float, numbers: Sequence[i
         x += 0.34 + 0.075 * len(name) + 0.3
 
 
-def svg(figure: Figure, name: str, alt: str) -> str:
-    """The figure as inline SVG with a title for screen readers; the same figure always gives the same text."""
-    buffer = io.StringIO()
+def svg(figure: Figure, name: str, alt: str, *, kind: str = "") -> str:
+    """The figure as inline SVG with a title for screen readers; the same figure always gives the same text.
+
+    `kind`: "wide" or "narrow", where the page has both drawings of a figure.
+    """
+    buffer, name = io.StringIO(), f"{name}-narrow" if kind == "narrow" else name
     with mpl.rc_context({**_RC, "svg.hashsalt": name}), warnings.catch_warnings():
         # The page's own font has what matplotlib's lacks; and the warning would print a control character.
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return tidy(buffer.getvalue(), name, alt, figure.get_size_inches()[0])
+    return tidy(buffer.getvalue(), name, alt, figure.get_size_inches()[0], kind=kind)
 
 
-def tidy(text: str, name: str, alt: str, inches: float) -> str:
+def tidy(text: str, name: str, alt: str, inches: float, *, kind: str = "") -> str:
     """The SVG that matplotlib writes, without prologue, metadata, unused ids and fixed size."""
     text = visible(text[text.index("<svg") :], keep="\n")  # XML knows no control characters
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.S)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", text)
-    text = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m.group(0)), text)
+    digits = re.compile(r"(\.\d)\d+" if kind == "narrow" else r"(\.\d\d)\d+")  # points; a phone shows 0.14 px of 0.1
+    text = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda m: digits.sub(r"\1", m.group(0)), text)
+    text = re.sub(r"(\nL [\d. ]+)\1+(?=\n)", r"\1", text)  # points of a path that became the same
     text = re.sub(r"\n\s*", "\n", text)
     box = re.search(r'viewBox="([^"]*)"', text)
+    shown = f' class="{kind}"' if kind else ""
     head = (
-        f'<svg viewBox="{box.group(1) if box else ""}" role="img" aria-labelledby="t-{escape(name)}" '
+        f'<svg{shown} viewBox="{box.group(1) if box else ""}" role="img" '
+        f'aria-labelledby="t-{escape(name)}" '
         f'style="max-width:{inches * 100:.0f}px" xmlns:xlink="http://www.w3.org/1999/xlink">'
         f'<title id="t-{escape(name)}">{escape(visible(alt))}</title>'
     )

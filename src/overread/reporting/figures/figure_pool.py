@@ -34,6 +34,11 @@ def delayed(function: Callable[..., str], *arguments: Any, **options: Any) -> De
     return Delayed(function, arguments, options)
 
 
+def both_widths(function: Callable[..., str], *arguments: Any, **options: Any) -> tuple[Delayed, Delayed]:
+    """Return the calls that draw a figure for a screen or paper, and for a phone."""
+    return delayed(function, *arguments, **options), delayed(function, *arguments, **options, narrow=True)
+
+
 @contextmanager
 def drawing_pool(workers: int) -> Iterator[Executor | None]:
     """Start processes that draw figures beside the calling one; None for one worker.

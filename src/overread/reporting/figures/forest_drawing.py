@@ -396,7 +396,7 @@ def _sides(canvas: _Canvas, scale: Scale, ends: tuple[float, float], limits: tup
     null = x1 + ((scale.null or 0.0) - low) / (high - low) * (x2 - x1)
     first, second = (text_width(text, 12) for text in scale.better)
     right = max(null - 7, x1 - 10 + first)  # where the first ends, and the second begins
-    left = min(null + 7, x2 + 6 - second)
+    left = min(null + 7, x2 + 6 - second, canvas.width - second)
     lower = 15 if right + 8 > left else 0
     canvas.text(right, y, scale.better[0], size=12, fill=GREY, more=' text-anchor="end"')
     canvas.text(left, y + lower, scale.better[1], size=12, fill=GREY)

@@ -24,6 +24,8 @@ from overread.reporting.figures.forest_drawing import (
 )
 from overread.reporting.number_format import interval, number
 
+MOST_MARKS = 72  # with their numbers, on one sheet of paper
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -72,7 +74,7 @@ def panel_figure(
     words = (alt or f"Forest plot. {title or caption}", spoken_rows(plot, caption))
     key = tuple((text, sample(plot, k)) for k, text in enumerate(series) if text)
     wide, narrow = wide_drawing(plot, name, words), narrow_drawing(plot, name, words)
-    return Figure(wide, caption, name, _numbers(plot, series), narrow=narrow, key=key, title=title, note=note)
+    return Figure(wide, caption, name, _numbers(plot, series), phone=narrow, key=key, title=title, note=note)
 
 
 def spoken_rows(plot: ForestPlot, caption: str) -> str:

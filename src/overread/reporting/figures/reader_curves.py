@@ -11,17 +11,21 @@ from matplotlib.lines import Line2D
 
 from overread.reporting.figures.drawing_style import (
     GREY,
+    KEY_LINE,
+    NARROW,
     RULE,
     WIDTH,
+    PanelGrid,
     canvas,
     drawing,
     series_colour,
     series_dash,
+    small,
     svg,
 )
 
-_COLUMNS, _LEFT, _GAP, _HEAD, _FOOT, _KEY = 3, 0.52, 0.42, 0.32, 0.56, 0.34  # inches
-_SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
+_WIDE, _PHONE = PanelGrid(WIDTH, 3, head=0.32), PanelGrid(NARROW, 1, head=0.32)
+_KEY = 0.34  # inches of a line of the key
 _READERS = "(readers)"
 
 
@@ -38,34 +42,34 @@ class ArmCurves:
     label: str = ""
 
 
-def curve_panels(arms: Sequence[ArmCurves], *, name: str, alt: str) -> str:
+def curve_panels(arms: Sequence[ArmCurves], *, name: str, alt: str, narrow: bool = False) -> str:
     """SVG of the panels; with two arms or more the last panel holds the means of the readers together."""
     panels = len(arms) + (len(arms) > 1)
-    rows = -(-panels // _COLUMNS)
-    height = _KEY + rows * (_HEAD + _SIDE + _FOOT)
-    with drawing():
-        figure = canvas(height)
+    grid = _PHONE if narrow else _WIDE
+    words = [
+        "One reader",
+        *(f"Mean of the readers, {a.title}" if len(arms) > 1 else "Mean of the readers" for a in arms),
+    ]
+    top = KEY_LINE * len(words) + 0.14 if narrow else _KEY
+    height = top + grid.rows(panels)
+    with drawing(narrow=narrow):
+        figure = canvas(height, grid.width)
         for i in range(panels):
-            row, column = divmod(i, _COLUMNS)
-            x, y = _LEFT + column * (_SIDE + _GAP), _KEY + row * (_HEAD + _SIDE + _FOOT) + _HEAD + _SIDE
-            axes = figure.add_axes((x / WIDTH, 1 - y / height, _SIDE / WIDTH, _SIDE / height))
-            _ground(axes, first=column == 0)
+            axes = figure.add_axes(grid.box(i, top, height))
+            _ground(axes, first=i % grid.columns == 0)
             if i < len(arms):
                 axes.set_title(arms[i].title)
                 _readers(axes, arms[i].points)
-                _average(axes, arms[i], 0)
+                _average(axes, arms[i], 0, narrow=narrow)
             else:
                 axes.set_title("Means of the readers")
                 for k, arm in enumerate(reversed(arms)):
-                    _average(axes, arm, k)
+                    _average(axes, arm, k, narrow=narrow)
         marks = [Line2D([], [], color=GREY, lw=0.9)]
         marks += [Line2D([], [], color=series_colour(a.series), ls=series_dash(a.series), lw=2.2) for a in arms]
-        words = [
-            "One reader",
-            *(f"Mean of the readers, {a.title}" if len(arms) > 1 else "Mean of the readers" for a in arms),
-        ]
-        figure.legend(marks, words, ncol=len(words), loc="upper left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
-        return svg(figure, name, alt)
+        columns = 1 if narrow else len(words)
+        figure.legend(marks, words, ncol=columns, loc="upper left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
+        return svg(figure, name, alt, kind="narrow" if narrow else "wide")
 
 
 def _ground(axes: Axes, *, first: bool) -> None:
@@ -84,14 +88,14 @@ def _readers(axes: Axes, points: pl.DataFrame) -> None:
         axes.plot(curve["x"], curve["y"], color=GREY, lw=0.9, alpha=0.75, zorder=2)
 
 
-def _average(axes: Axes, arm: ArmCurves, line: int) -> None:
+def _average(axes: Axes, arm: ArmCurves, line: int, *, narrow: bool) -> None:
     curve = arm.points.filter(pl.col("rater") == _READERS).sort("order")
     colour = series_colour(arm.series)
     axes.plot(curve["x"], curve["y"], color=colour, ls=series_dash(arm.series), lw=2.2, zorder=3)
     if arm.label:
-        axes.text(
-            0.97, 0.04 + 0.065 * line, arm.label, transform=axes.transAxes, ha="right", color=colour, fontsize=8.2
-        )
+        size = small(8.2, narrow=narrow)
+        at = 0.97, 0.04 + 0.065 * line
+        axes.text(*at, arm.label, transform=axes.transAxes, ha="right", color=colour, fontsize=size)
 
 
 def curve_numbers(arms: Sequence[ArmCurves]) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite, nan
 from typing import Any
 
@@ -16,23 +16,25 @@ from matplotlib.patches import Patch
 from overread.reporting.figures.curve_panels import draw_curve
 from overread.reporting.figures.drawing_style import (
     AMBER,
-    COLOURS,
-    DASHES,
     GREY,
     INK,
+    KEY_LINE,
+    NARROW,
     RULE,
     WIDTH,
+    PanelGrid,
     canvas,
     drawing,
+    line_style,
     series_colour,
+    small,
     svg,
 )
 
-# inches: three panels to a row, room for the words left of, above and below each
-_COLUMNS, _LEFT, _GAP, _HEAD, _FOOT = 3, 0.52, 0.42, 0.5, 0.56
-_SIDE = (WIDTH - _LEFT - 0.1 - 2 * _GAP) / 3
+_WIDE, _PHONE = PanelGrid(WIDTH, 3, head=0.5), PanelGrid(NARROW, 1, head=0.5)
 _SPARE = 12  # entries of the key that fit beside the panels
-_FROZEN = ("s", "^", "v", "P")  # the marks of the operating points
+_ENTRY = 0.24  # inches of a line of the key
+THRESHOLD_MARKS = ("X", "*", ">", "<")  # the marks of the operating points, none of them that of a model
 _ENDS = (0.25, 0.4, 0.6, 0.8, 1.0)  # where the axis of 1 - specificity may end
 
 
@@ -80,39 +82,38 @@ class LegendKey:
         return self.series[output] if self.series else output
 
 
-def reader_panels(shown: Sequence[RocPanel], key: LegendKey, *, name: str, alt: str) -> str:
-    """SVG of the panels, three in a row; the key stands in place of a spare panel where it fits, else above them."""
+def reader_panels(shown: Sequence[RocPanel], key: LegendKey, *, name: str, alt: str, narrow: bool = False) -> str:
+    """SVG of the panels, three in a row; the key stands in place of a spare panel where it fits, else above them.
+
+    On a phone the panels stand below each other, and below the key.
+    """
     end = axis_end(shown)
     most = max((p.reads for panel in shown for p in panel.readers), default=1)
-    rows, spare = -(-len(shown) // _COLUMNS), -len(shown) % _COLUMNS
-    spare = spare if len(_models(key)) + len(_people(key)) <= _SPARE else 0
-    top = 0.0 if spare else 0.24 * (_lines([*key.outputs, *(words for _, words in key.points)]) + 1) + 0.12
-    height = top + rows * (_HEAD + _SIDE + _FOOT)
-    with drawing():
-        figure = canvas(height)
+    grid = _PHONE if narrow else _WIDE
+    grid = grid if any(panel.below for panel in shown) else replace(grid, head=0.32)
+    models, people = _models(key), _people(key)
+    spare = -len(shown) % grid.columns if len(models) + len(people) <= _SPARE else 0
+    lines = len(models) if narrow else _lines([*key.outputs, *(words for _, words in key.points)])
+    entry = KEY_LINE if narrow else _ENTRY
+    top = 0.0 if spare else entry * (lines + (len(people) if narrow else 1)) + 0.12
+    height = top + grid.rows(len(shown))
+    with drawing(narrow=narrow):
+        figure = canvas(height, grid.width)
         for i, panel in enumerate(shown):
-            axis = figure.add_axes(_box(i, top, height))
-            _draw(axis, panel, key, (end, most))
+            axis = figure.add_axes(grid.box(i, top, height))
+            _draw(axis, panel, key, (end, most), narrow=narrow)
             axis.set_xlabel("1 − specificity")
-            if i % _COLUMNS == 0:
+            if i % grid.columns == 0:
                 axis.set_ylabel("Sensitivity")
         if spare:
-            x, _, _, tall = _box(len(shown), top, height)
-            y = _box(len(shown), top, height)[1] + tall
-            _legend(figure, [*_models(key), *_people(key)], (x, y + 0.04 / height), columns=1)
+            x, y, _, tall = grid.box(len(shown), top, height)
+            _legend(figure, [*models, *people], (x, y + tall + 0.04 / height), columns=1)
+        elif narrow:
+            _legend(figure, [*models, *people], (0.0, 1.0), columns=1)
         else:
-            models = _models(key)
-            lines = _lines([*key.outputs, *(words for _, words in key.points)])
             _legend(figure, models, (0.0, 1.0), columns=-(-len(models) // lines))
-            _legend(figure, _people(key), (0.0, 1 - 0.24 * lines / height), columns=3)
-        return svg(figure, name, alt)
-
-
-def _box(place: int, top: float, height: float) -> tuple[float, float, float, float]:
-    """Where the axes of the panel at a place stand, as shares of the figure."""
-    row, column = divmod(place, _COLUMNS)
-    x, y = _LEFT + column * (_SIDE + _GAP), top + row * (_HEAD + _SIDE + _FOOT) + _HEAD + _SIDE
-    return x / WIDTH, 1 - y / height, _SIDE / WIDTH, _SIDE / height
+            _legend(figure, people, (0.0, 1 - _ENTRY * lines / height), columns=3)
+        return svg(figure, name, alt, kind="narrow" if narrow else "wide")
 
 
 def axis_end(shown: Sequence[RocPanel]) -> float:
@@ -126,17 +127,17 @@ def axis_end(shown: Sequence[RocPanel]) -> float:
     return next(e for e in _ENDS if reach <= e or e == 1.0)
 
 
-def _draw(axis: Axes, panel: RocPanel, key: LegendKey, limits: tuple[float, int]) -> None:
+def _draw(axis: Axes, panel: RocPanel, key: LegendKey, limits: tuple[float, int], *, narrow: bool) -> None:
     """Draw a panel up to the end of its axis; a reader's point is largest with the most reads."""
     end, most = limits
     axis.plot([0, 1], [0, 1], color=RULE, lw=0.8, zorder=0)
     for i, _, curve in panel.curves:
         series, band = key.place(i), 0.16 if len(panel.curves) < 3 else 0.09
-        draw_curve(axis, curve, series_colour(series), style=_style(series), band=band)
+        draw_curve(axis, curve, series, band=band)
     _readers(axis, panel.readers, most)
     for point in panel.frozen:
-        colour, mark = series_colour(key.place(point.place[0])), _FROZEN[point.place[1] % len(_FROZEN)]
-        axis.plot([point.x], [point.y], mark, ms=6.2, mfc="white", mec=colour, mew=1.5, zorder=5, clip_on=True)
+        colour, mark = series_colour(key.place(point.place[0])), THRESHOLD_MARKS[point.place[1] % len(THRESHOLD_MARKS)]
+        axis.plot([point.x], [point.y], mark, ms=7, mfc="white", mec=colour, mew=1.5, zorder=5, clip_on=True)
     if panel.average:
         _average(axis, panel.average)
     for line, (i, text) in enumerate(reversed(panel.labels)):
@@ -147,7 +148,7 @@ def _draw(axis: Axes, panel: RocPanel, key: LegendKey, limits: tuple[float, int]
             transform=axis.transAxes,
             ha="right",
             color=series_colour(key.place(i)),
-            fontsize=8.2,
+            fontsize=small(8.2, narrow=narrow),
             zorder=6,
         )
     axis.set_xlim(-0.03 * end, end)
@@ -164,13 +165,8 @@ def _draw(axis: Axes, panel: RocPanel, key: LegendKey, limits: tuple[float, int]
             xytext=(0, 6),
             textcoords="offset points",
             color=AMBER,
-            fontsize=8,
+            fontsize=small(8, narrow=narrow),
         )
-
-
-def _style(output: int) -> Any:
-    """The line of an output by its series, so that colour is not the only sign."""
-    return DASHES[(output + output // len(COLOURS)) % len(DASHES)]
 
 
 def _readers(axis: Axes, points: Sequence[PlottedPoint], most: int) -> None:
@@ -196,13 +192,13 @@ def _average(axis: Axes, point: PlottedPoint) -> None:
 def _models(key: LegendKey) -> list[tuple[Any, str]]:
     """The marks of models, each with its words."""
     shown = [(key.place(i), o) for i, o in enumerate(key.outputs)]
-    lines = [(Line2D([], [], color=series_colour(k), ls=_style(k), lw=1.8), o) for k, o in shown]
+    lines = [(Line2D([], [], **line_style(k), lw=1.8), o) for k, o in shown]
     band = (
         Patch(color=series_colour(key.place(0)) if key.outputs else GREY, alpha=0.16, lw=0),
         "Pointwise confidence band",
     )
-    mark: dict[str, Any] = {"ls": "", "ms": 6.2, "mfc": "white", "mec": INK, "mew": 1.3}
-    points = [(Line2D([], [], marker=_FROZEN[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
+    mark: dict[str, Any] = {"ls": "", "ms": 7, "mfc": "white", "mec": INK, "mew": 1.3}
+    points = [(Line2D([], [], marker=THRESHOLD_MARKS[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
     return [*lines, band, *points]
 
 
@@ -226,8 +222,11 @@ def _lines(words: Sequence[str]) -> int:
     return max(1, ceil((sum(0.075 * len(w) + 0.75 for w in words) + 2.0) / WIDTH))
 
 
-def numbers(shown: Sequence[RocPanel], key: LegendKey) -> pl.DataFrame:
-    """What is drawn, as a table: a row per point of a curve, reader, pooled readers and operating point."""
+def numbers(shown: Sequence[RocPanel], key: LegendKey, panels: str = "reference") -> pl.DataFrame:
+    """What is drawn, as a table: a row per point of a curve, reader, pooled readers and operating point.
+
+    `panels` heads the column of the panels: by reference standard, or by finding.
+    """
     rows = []
     for panel in shown:
         for i, _, curve in panel.curves:
@@ -241,7 +240,7 @@ def numbers(shown: Sequence[RocPanel], key: LegendKey) -> pl.DataFrame:
             ("threshold", panel.frozen),
         ):
             rows += [_number(panel, kind, p.name, p) for p in points]
-    kinds = {"reference": pl.String, "what": pl.String, "rater": pl.String, "1 - specificity": pl.Float64}
+    kinds = {panels: pl.String, "what": pl.String, "rater": pl.String, "1 - specificity": pl.Float64}
     kinds |= dict.fromkeys(("x_low", "x_high", "sensitivity", "low", "high"), pl.Float64) | {"reads": pl.Int64}
     return pl.DataFrame(rows, schema=kinds, orient="row")
 

@@ -20,6 +20,8 @@ from overread.reporting.report_data import (
     with_key,
 )
 
+_DRAWN = 4  # models that a figure draws over each other
+
 
 @dataclass(frozen=True, slots=True)
 class ModelMeans:
@@ -78,6 +80,15 @@ def model_means(evidence: ReportData) -> ModelMeans:
         by(pick(overall(evidence, "standalone", "auc"), at=""), "rater", "population", "finding"),
         by(overall(evidence, "comparison", "auc_difference"), "rater", "contrast", "population", "finding"),
     )
+
+
+def drawn_models(evidence: ReportData) -> list[str]:
+    """The models that figures draw over each other: of more than four, the four with the highest mean AUC."""
+    raters = list(evidence.cast.raters)
+    if len(raters) <= _DRAWN:
+        return raters
+    ranked = model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))
+    return sorted((ranked or raters)[:_DRAWN], key=raters.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
 
 _AT, _AGAINST = "specificity=readers", f"rater:{READERS}"
 _PANELS = 5  # outputs beside each other in the figure
+_COLUMNS = 3  # models beside each other in the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +231,8 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
     groups = _groups(reads)
 
     def marks(output: OutputOfFinding, reference: str) -> tuple:  # type: ignore[type-arg]
-        rows = [(r, _difference(reads, output, reference, r)) for r in _models(reads, output)]
+        drawn = [r for r in _models(reads, output) if r in reads.drawn(output.finding)]
+        rows = [(r, _difference(reads, output, reference, r)) for r in drawn]
         return tuple(mark_of(row, _series(reads, r), signed=True, digits=2) for r, row in rows if row)
 
     if len(outputs) <= _PANELS:
@@ -238,8 +240,9 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         for title, found in groups:
             rows.append(ForestRow(title))
             rows += [ForestRow(_label(ref), tuple(marks(o, ref) for o in outputs)) for ref in found]
+        blank = " " if any(o.mapping for o in outputs) else ""
         panels = tuple(
-            Panel(scale, reads.heading(o.finding), _output_words(reads, o) or " ", labels=False) for o in outputs
+            Panel(scale, reads.heading(o.finding), _output_words(reads, o) or blank, labels=False) for o in outputs
         )
     else:
         shown = [ref for _, found in groups for ref in found][:_PANELS]
@@ -250,7 +253,7 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         panels = tuple(Panel(scale, _label(ref), " ", labels=False) for ref in shown)
     plot = ForestPlot(tuple(rows), panels, styles)
     shown_models = [
-        r for r in reads.models if any(r == o.partition(" [")[0] for f in reads.findings for o in reads.outputs(f))
+        r for r in reads.models if any(r == o.partition(" [")[0] for f in reads.findings for o in reads.drawn(f))
     ]
     key = tuple(r if r in shown_models else "" for r in reads.models) if len(shown_models) > 1 else ()
     models = shown_models[0] if len(shown_models) == 1 else "each model"
@@ -260,8 +263,17 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         name="answer",
         caption="Line: 95% interval for readers and patients like these." + _made(reads),
         title="The models against the pooled readers, by reference standard",
-        note=f"Difference in sensitivity, {models} minus the readers, at the specificity of the readers.",
+        note=f"Difference in sensitivity, {models} minus the readers, at the specificity of the readers."
+        f"{_left_out(reads)}",
     )
+
+
+def _left_out(reads: ReadRows) -> str:
+    """Which models are not drawn, where there are many."""
+    if not reads.undrawn:
+        return ""
+    drawn = len(reads.models) - len(reads.undrawn)
+    return f" Drawn: the {drawn} models of {len(reads.models)} with the highest mean AUC."
 
 
 def _made(reads: ReadRows) -> str:
@@ -280,7 +292,8 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     references = list(dict.fromkeys(ends))
     each = MOST_ROWS // len(references)
     shown = list(first.values())[:each]
-    models = list(dict.fromkeys(r.partition(" [")[0] for o in shown for r in _models(reads, o)))[:3]
+    every = list(dict.fromkeys(r.partition(" [")[0] for o in shown for r in _models(reads, o)))
+    models = every[:_COLUMNS]
     body: list[tuple[Cell, ...]] = []
     for reference in references:
         made = ", made from reads of these readers" if reference in reads.made - {OTHERS} else ""
@@ -288,7 +301,8 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
         body += [_row(reads, o, reference, models) for o in shown]
     left = len(first) - len(shown)
     head = heads("Finding", "Present / absent", "Specificity of the readers", "Sensitivity of the readers", *models)
-    remark = f"{plural(left, 'more finding')} in the sections below." if left else ""
+    more = [plural(n, f"more {what}") for n, what in ((left, "finding"), (len(every) - len(models), "model")) if n]
+    remark = f"{_capital(listed(more))} in the sections below." if more else ""
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
     note = "With 95% interval."
     both = len(references) > 1 and sum(r in reads.stated for r in references) != 1

@@ -208,13 +208,15 @@ def _evaluation(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     config = data.config
     if "minimum_present" in config and "minimum_absent" in config:
         yield "minimum", {"present": config["minimum_present"], "absent": config["minimum_absent"]}
-    if "smallest_worthwhile_gain" in config:
-        yield "gain", {"gain": f"{config['smallest_worthwhile_gain']:g}"}
     if config.get("replicates"):
         yield "replicates", {"replicates": config["replicates"]}
     levels = data.estimates["confidence"].drop_nulls().unique().sort().to_list()
+    confidence = " and ".join(f"{100 * v:g}%" for v in levels)
     if levels:
-        yield "confidence", {"levels": " and ".join(f"{100 * v:g}%" for v in levels)}
+        yield "confidence", {"levels": confidence}
+    for hypothesis in data.verdicts["hypothesis"].unique().sort():  # a rule is stated for what was asked only
+        rule = {"levels": confidence, "gain": f"{config.get('smallest_worthwhile_gain', 0):g}"}
+        yield f"{str(hypothesis).lower()}_rule", rule
     chosen = tuple(data.heading(f) for f in config.get("findings") or ())
     if chosen and (computed(data)["finding"] == MEAN).any():
         yield "findings_chosen", {"findings": chosen}

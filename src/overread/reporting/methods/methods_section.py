@@ -8,7 +8,7 @@ import polars as pl
 
 from overread import codes
 from overread.codes.sentences import Printed, printed
-from overread.reporting.blocks import Cell, Folded, Paragraph, Section, Table, heads, table
+from overread.reporting.blocks import Cell, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.export.markdown import inline
 from overread.reporting.methods.bibliography import Cited, number_citations
 from overread.reporting.methods.facts import study_facts
@@ -24,7 +24,8 @@ def compose_methods(evidence: ReportData) -> tuple[Section, Cited]:
     """The methods as headed paragraphs, with the references they cite, and a table of the method of every metric."""
     cited = number_citations(paragraphs(sentences_of(evidence)))
     blocks = tuple(Paragraph(x, kind="methods", term=t) for t, x in cited.paragraphs)
-    return Section("methods", "Methods", (*blocks, Folded("Method of each metric", (_method_table(evidence),)))), cited
+    each = appendix("Method of each metric", (_method_table(evidence),))
+    return Section("methods", "Methods", (*blocks, each)), cited
 
 
 def methods_text(cited: Cited) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from overread.reporting.blocks import Block, Cell, Figure, Folded, Section, Table, figures, heads, table, words
 from overread.reporting.figures.curve_panels import training_panels
-from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.number_format import MISSING, count, fixed, listed, seconds
 from overread.reporting.report_data import ReportData
 
@@ -25,11 +27,20 @@ def training(evidence: ReportData) -> Section:
             f" The first {_SHOWN} of {len(runs)} models are drawn." if len(runs) > _SHOWN else ""
         )
         shown = runs[:_SHOWN]
-        drawn = delayed(training_panels, shown, name="training", alt=caption + " The best epoch is in the table.")
-        blocks.append(Figure(drawn, caption, "training", _course(evidence, [name for name, _ in shown])))
+        names = [name for name, _ in shown]
+        how = {"alt": f"{caption} The best epoch is in the table.", "numbers": _series(evidence, names)}
+        wide, phone = both_widths(training_panels, shown, name="training", **how)
+        blocks.append(Figure(wide, caption, "training", _course(evidence, names), phone=phone))
         blocks.append(Folded("Training runs", (_runs_table(evidence),)))
     weights = _weights_table(evidence)
     return Section("training", title, (*blocks, *weights))
+
+
+def _series(evidence: ReportData, names: Sequence[str]) -> list[int]:
+    """The series of the models on the page; models that it does not evaluate come after the others."""
+    raters = evidence.cast.raters
+    others = [n for n in names if n not in raters]
+    return [raters.index(n) if n in raters else len(raters) + others.index(n) for n in names]
 
 
 def _by_model(evidence: ReportData) -> list[tuple[str, list[pl.DataFrame]]]:

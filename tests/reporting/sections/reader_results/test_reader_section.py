@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from math import isnan, nan, sqrt
 
 import numpy as np
@@ -11,12 +12,15 @@ import polars as pl
 import pytest
 
 from overread import codes, integrity, reporting
+from overread.reporting.blocks import Block, Figure, Folded, Table, within
 from overread.reporting.figures.reader_roc import PlottedPoint, RocPanel, axis_end
+from overread.reporting.first_page import reader_question
 from overread.reporting.methods.methods_section import sentences_of
 from overread.reporting.number_format import fixed as number
 from overread.reporting.number_format import interval
 from overread.reporting.report_data import read_evidence
-from overread.reporting.sections.reader_results.reader_titles import reference_title
+from overread.reporting.sections.reader_results import reader_section, reader_tables, reference_section
+from overread.reporting.sections.reader_results.reader_titles import arms, reference_title
 
 pytestmark = pytest.mark.slow
 
@@ -635,3 +639,83 @@ def test_the_section_counts_where_a_model_is_lower_and_higher(given, out, read_p
     told = f"by the label adjudicated lower in {lower} and higher in {higher} of 5"
     assert told in reader.text
     assert reader.text.index(told) > reader.text.index("What limits this")
+
+
+def _printed(blocks: tuple[Block, ...]) -> list[Block]:
+    """What is printed without the appendix."""
+    return list(within([b for b in blocks if not (isinstance(b, Folded) and b.appendix)]))
+
+
+def _numbers(blocks: tuple[Block, ...]) -> set[str]:
+    """Every number of the tables and figures, those of the appendix among them."""
+    found = {c.text for b in within(blocks) if isinstance(b, Table) for row in b.rows for c in row}
+    frames = [b.numbers for b in within(blocks) if isinstance(b, Figure) and b.numbers is not None]
+    values = {str(v) for frame in frames for c in frame.select(pl.col(pl.Float64)).iter_columns() for v in c}
+    return found | values
+
+
+@pytest.fixture
+def evidence(out):
+    """The evaluation of the made-up reads."""
+    return read_evidence(out.parent / "evaluation", {"title": "Reads"})
+
+
+def test_of_many_rows_the_other_reference_standards_are_an_appendix(evidence, monkeypatch):
+    short = reader_section.readers(evidence).blocks
+    monkeypatch.setattr(reader_section, "_MOST_ROWS", 20)
+    made = reader_section.readers(evidence).blocks
+    printed = _printed(made)
+    (only,) = (b for b in printed if isinstance(b, Table) and "each model against" in b.caption.lower())
+    assert (
+        only.caption == "Each model against the pooled readers, by finding; reference standard: the label adjudicated."
+    )
+    assert [row[0].text for row in only.rows if row[0].kind == "group"] == ["Lung opacity", "Pneumothorax"]
+    (figure,) = (b for b in printed if isinstance(b, Figure) and b.name == "readers-unaided")
+    assert figure.numbers is not None
+    assert figure.numbers["finding"].unique(maintain_order=True).to_list() == ["Lung opacity", "Pneumothorax"]
+    folded = [b.summary for b in made if isinstance(b, Folded)]
+    assert "Pneumothorax: all reference standards and details" in folded
+    assert _numbers(short) <= _numbers(made)
+
+
+def test_what_does_not_fit_on_a_sheet_is_for_the_leading_model(evidence, monkeypatch):
+    sections = (reader_section.readers, reference_section.h2)
+    short = [make(evidence).blocks for make in sections]
+    for module in (reader_section, reference_section):
+        monkeypatch.setattr(module, "MOST_MARKS", 3)
+    monkeypatch.setattr(reader_tables, "_MOST_ROWS", 1)
+    long = [make(evidence).blocks for make in sections]
+    for before, after in zip(short, long, strict=True):
+        assert _numbers(before) <= _numbers(after)
+    readers, standards = map(_printed, long)
+    (difference,) = (b for b in readers if isinstance(b, Figure) and "difference" in b.name)
+    assert difference.name == "readers-unaided-difference-acme"
+    assert difference.caption.startswith("acme and pooled readers")
+    (agreement,) = (b for b in readers if isinstance(b, Table) and "with the calls of" in b.caption)
+    assert agreement.caption == "Agreement of the pooled reads with the calls of acme."
+    assert {row[1].text.partition(" [")[0] for row in agreement.rows} == {"acme"}
+    (areas,) = (b for b in standards if isinstance(b, Table) and b.caption.startswith("AUC under every"))
+    assert {row[1].text.partition(" [")[0] for row in areas.rows} == {"acme"}
+    folded = [b.summary for b in (*long[0], *long[1]) if isinstance(b, Folded)]
+    assert "Difference in sensitivity of the other models" in folded
+    assert "Agreement of the pooled reads with every model" in folded
+    assert sum(text.startswith("The same for the other models (") for text in folded) == 1
+
+
+def test_models_that_figures_leave_out_are_counted_and_stay_in_the_tables(evidence):
+    (reads, *_) = arms(evidence)
+    some = replace(reads, undrawn=frozenset({"beta"}))
+    assert some.outputs("pneumothorax") == ("acme", "beta")
+    assert some.drawn("pneumothorax") == ("acme",)
+    outputs = [reader_question.OutputOfFinding("pneumothorax", "")]
+    figure = reader_question._figure(some, outputs)
+    assert figure is not None
+    assert figure.note.endswith("Drawn: the 1 models of 2 with the highest mean AUC.")
+    every = reader_question._figure(reads, outputs)
+    assert every is not None
+    assert not every.note.endswith("mean AUC.")
+    assert 2 * figure.numbers.height == every.numbers.height
+    (drawn,) = reader_section._figure(evidence, some, ("pneumothorax",), reads.references)
+    assert drawn.caption.startswith("Pneumothorax: ROC curve of each of the 1 models with the highest mean AUC")
+    assert "The other models are in the tables." in drawn.caption
+    assert "beta" not in set(drawn.numbers["rater"])

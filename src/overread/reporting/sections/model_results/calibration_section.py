@@ -10,7 +10,7 @@ import polars as pl
 from overread.reporting.blocks import Block, Cell, Figure, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import error_cell, estimate_cell
 from overread.reporting.figures.curve_panels import calibration_panels, points
-from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
 
@@ -63,8 +63,8 @@ def _curves(evidence: ReportData, curve: str) -> Figure | None:
     names = drawn_findings(evidence, frames)
     how = {"smooth": smooth, "scores": scores, "headings": {f: evidence.heading(f) for f in names}}
     numbers = curve_series(evidence, frames)
-    drawn = delayed(calibration_panels, frames, names, **how, name=curve, alt=alt, numbers=numbers)
-    return Figure(drawn, caption, curve, points(frames, x="predicted", y="observed"))
+    wide, phone = both_widths(calibration_panels, frames, names, **how, name=curve, alt=alt, numbers=numbers)
+    return Figure(wide, caption, curve, points(frames, x="predicted", y="observed"), phone=phone)
 
 
 def _scores(evidence: ReportData, frames: list[tuple[str, pl.DataFrame]]) -> dict[tuple[str, str], np.ndarray]:

@@ -20,7 +20,7 @@ from overread.reporting.blocks import (
 )
 from overread.reporting.estimate_cells import notes_of, p_cells
 from overread.reporting.figures.curve_panels import decision_panels, points
-from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.number_format import interval, number
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections import absence_reasons
@@ -94,10 +94,10 @@ def _figure(
     alt = f"Decision curves per finding. {caption} The numbers are in the tables."
     headings = {f: evidence.heading(f) for f in names}
     how = {"headings": headings, "name": name, "alt": alt, "numbers": curve_series(evidence, frames)}
-    drawn = delayed(decision_panels, frames, everyone, names, **how)
+    wide, phone = both_widths(decision_panels, frames, everyone, names, **how)
     mine = [(s, f.filter(pl.col("finding").is_in(names))) for s, f in frames]
     all_of = [(f"treat all, {s}", f.filter(pl.col("finding").is_in(names))) for s, f in everyone]
-    return Figure(drawn, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"))
+    return Figure(wide, caption, name, points([*mine, *all_of], x="threshold", y="net_benefit"), phone=phone)
 
 
 def _thousand(row: dict[str, Any] | None) -> Cell:

@@ -11,10 +11,10 @@ from overread.reporting.blocks import Block, Cell, Figure, Folded, Paragraph, Se
 from overread.reporting.estimate_cells import estimate_cell, known
 from overread.reporting.figures.curve_panels import points, roc_panels
 from overread.reporting.figures.drawing_style import others_series
-from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
-from overread.reporting.first_page.mean_aucs import model_means
+from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.number_format import fixed, listed
 from overread.reporting.report_data import MEAN, ReportData, Row, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
@@ -22,7 +22,7 @@ from overread.reporting.seed_rows import single_seeds
 
 FOLDED_SEEDS = "The means over the training seeds are under Variation over seeds; each seed is folded below."
 _BESIDE = 3  # models side by side in one table
-_CURVES = 4  # models whose curves are drawn over each other
+_DRAWN_FIRST = 4  # models whose forest is before the tables
 
 
 def discrimination(evidence: ReportData) -> Section:
@@ -31,6 +31,7 @@ def discrimination(evidence: ReportData) -> Section:
     if overall(evidence, "standalone", "auc").is_empty():
         return Section("discrimination", title, absent="no AUC was estimated")
     blocks: list[Block] = []
+    last: list[Block] = []
     first, *others = evidence.cast.raters or ("",)
     if len(evidence.cast.populations) > 1 or not others:
         blocks += _rater_blocks(evidence, first)
@@ -38,7 +39,6 @@ def discrimination(evidence: ReportData) -> Section:
         if others:
             blocks.append(appendix("All models, internal test", tuple(_models_forest(evidence))))
     else:
-        blocks += _models_forest(evidence)
         population = evidence.cast.populations[0]
         columns = [(r, r, population) for r in evidence.cast.raters]
         for i in range(0, len(columns), _BESIDE):
@@ -47,8 +47,11 @@ def discrimination(evidence: ReportData) -> Section:
             )
             shown = f"AUC per finding of {listed([r for r, *_ in columns[i : i + _BESIDE]])}"
             blocks += [made if i == 0 else appendix(shown, (made,))] if made else []
-    blocks += _all_pairs(evidence)
-    blocks += _roc_blocks(evidence)
+        forest = _models_forest(evidence)
+        many = len(columns) > _DRAWN_FIRST
+        blocks = blocks if many else [*forest, *blocks]
+        last = forest if many else []  # it takes a sheet of its own; what is before it fills the first one
+    blocks += [*_all_pairs(evidence), *_roc_blocks(evidence), *last]
     if single_seeds(evidence):
         return Section("discrimination", title, (appendix("AUC of each seed", blocks),), answer=FOLDED_SEEDS)
     return Section("discrimination", title, tuple(blocks))
@@ -162,17 +165,8 @@ def series(evidence: ReportData, curve: str) -> list[tuple[str, pl.DataFrame]]:
     if len(shown) > 1:
         parts = [(population_title(evidence, p), pick(frame, rater=evidence.cast.lead, population=p)) for p in shown]
     else:
-        parts = [(r, pick(frame, rater=r)) for r in _drawn_models(evidence)]
+        parts = [(r, pick(frame, rater=r)) for r in drawn_models(evidence)]
     return [p for p in parts if p[1].height]
-
-
-def _drawn_models(evidence: ReportData) -> list[str]:
-    """The models whose curves are drawn: of more than four, the four with the highest mean AUC."""
-    raters = list(evidence.cast.raters)
-    if len(raters) <= _CURVES:
-        return raters
-    ranked = model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))
-    return sorted(ranked[:_CURVES], key=raters.index)
 
 
 def curve_series(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> list[int]:
@@ -220,8 +214,8 @@ def _roc_blocks(evidence: ReportData) -> list[Block]:
     alt = f"ROC curves per finding. {caption} The AUCs are in the tables."
     headings = {f: evidence.heading(f) for f in names}
     how = {"headings": headings, "labels": labels, "numbers": curve_series(evidence, frames)}
-    drawn = delayed(roc_panels, frames, names, **how, name="roc", alt=alt)
-    return [Figure(drawn, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"))]
+    wide, phone = both_widths(roc_panels, frames, names, **how, name="roc", alt=alt)
+    return [Figure(wide, caption, "roc", points(frames, x="1 - specificity", y="sensitivity"), phone=phone)]
 
 
 def _aucs_of_all_pairs(evidence: ReportData) -> dict[Any, Row]:

@@ -8,7 +8,7 @@ from math import nan
 from overread.reporting.blocks import Figure
 from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import DIFFERENCE, OTHER_SERIES, series_style
-from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mark, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.figures.reader_curves import ArmCurves, curve_numbers, curve_panels
@@ -141,4 +141,5 @@ def curves_figure(evidence: ReportData, arms: Sequence[tuple[str, Row | None]], 
     )
     name = f"curves-{finding}-{reference}"
     alt = f"{caption} " + "; ".join(f"{d.title}: {d.label}" for d in drawn if d.label)
-    return Figure(delayed(curve_panels, drawn, name=name, alt=alt), caption, name, curve_numbers(drawn))
+    wide, phone = both_widths(curve_panels, drawn, name=name, alt=alt)
+    return Figure(wide, caption, name, curve_numbers(drawn), phone=phone)

@@ -3,57 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from overread.reporting.blocks import (
-    Block,
-    Cell,
-    Figure,
-    Paragraph,
-    Points,
-    Section,
-    Table,
-    appendix,
-    group,
-    heads,
-    table,
-)
+from overread.reporting.blocks import Block, Figure, Paragraph, Points, Section, appendix
 from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.figures import reader_roc
 from overread.reporting.figures.drawing_style import COLOURS, others_series
-from overread.reporting.figures.figure_pool import delayed
+from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.figures.forest_drawing import Scale
-from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
-from overread.reporting.number_format import count, fixed, listed, number, p_phrase, plural
-from overread.reporting.report_data import ReportData, Row, pick
+from overread.reporting.figures.forest_plots import MOST_MARKS, Line, forest_figure, mark_of
+from overread.reporting.number_format import count, fixed, listed, number, plural
+from overread.reporting.report_data import ReportData, pick, points_in_order
 from overread.reporting.sections.reader_results.arm_pairs import pairs
+from overread.reporting.sections.reader_results.matched_tables import (
+    AGAINST,
+    AT_SPECIFICITY,
+    first_reference_table,
+    matched_table,
+    threshold_table,
+)
 from overread.reporting.sections.reader_results.reader_performance import answer, performance_blocks
 from overread.reporting.sections.reader_results.reader_tables import agreement_blocks, others_blocks
 from overread.reporting.sections.reader_results.reader_titles import (
     FEW_READS,
     OTHERS,
-    OTHERS_COUNT,
     READERS,
     ReadRows,
     arms,
-    classes_of,
     few_reads,
     in_sentence,
     output_title,
     point_title,
-    reads_cell,
     reads_of,
     reference_title,
-    threshold_of,
     with_calls,
 )
 
-_AT_SPECIFICITY, _AT_SENSITIVITY = "specificity=readers", "sensitivity=readers"
-_AGAINST = f"rater:{READERS}"
 _RARE = 50  # present cases: below, intervals are wide
+_MOST_ROWS = 100  # of the tables by finding and reference standard: of more, one reference standard is in the main part
 
 
 def readers(evidence: ReportData) -> Section:
@@ -65,7 +55,7 @@ def readers(evidence: ReportData) -> Section:
     blocks: list[Block] = []
     for reads in found:
         own = [*_words(evidence, reads), *_overview(reads)]
-        own += [block for finding in reads.findings for block in _finding(reads, finding, evidence)]
+        own += _by_finding(evidence, reads)
         if reads is found[0]:
             blocks += [*([Paragraph(f"Reads: {reads.arm}", kind="heading")] if len(found) > 1 else []), *own]
         elif own:
@@ -138,25 +128,43 @@ def _pooling(reads: ReadRows) -> str:
 
 
 def _overview(reads: ReadRows) -> list[Block]:
-    """Overview: difference in sensitivity at the readers' specificity, a mark per reference standard."""
+    """Overview: difference in sensitivity at the readers' specificity, a mark per reference standard.
+
+    Where the marks do not fit on a sheet, those of the leading model are shown and the others are in the appendix.
+    """
+    models = list(dict.fromkeys(o.partition(" [")[0] for f in reads.findings for o in reads.outputs(f)))
+    lines = {m: _difference_lines(reads, (m,)) for m in models}
+    shown = [m for m in models if lines[m]]
+    if not shown:
+        return []
+    if sum(len(line.marks) for found in lines.values() for line in found) <= MOST_MARKS:
+        return [_difference_forest(reads, _difference_lines(reads, models), "")]
+    first, *others = (_difference_forest(reads, lines[m], m) for m in shown)
+    return [first, *([appendix("Difference in sensitivity of the other models", others)] if others else [])]
+
+
+def _difference_lines(reads: ReadRows, models: Sequence[str]) -> list[Line]:
     lines = []
     for finding in reads.findings:
-        of = [(r, reads.rows(finding, r)) for r in reads.references]
-        for o in reads.outputs(finding):
-            key = ("sensitivity_difference", _AT_SPECIFICITY, o, _AGAINST)
-            marks = tuple(mark_of(rows[key], i, signed=True) for i, (_, rows) in enumerate(of) if key in rows)
+        of = [reads.rows(finding, r) for r in reads.references]
+        for o in (o for o in reads.outputs(finding) if o.partition(" [")[0] in models):
+            key = ("sensitivity_difference", AT_SPECIFICITY, o, AGAINST)
+            marks = tuple(mark_of(rows[key], i, signed=True) for i, rows in enumerate(of) if key in rows)
             lines += [Line(f"{reads.heading(finding)}: {output_title(o)}", marks)] if marks else []
-    if not lines:
-        return []
+    return lines
+
+
+def _difference_forest(reads: ReadRows, lines: Sequence[Line], model: str) -> Figure:
+    """The forest of all models, or of one."""
     own = [reference_title(r) + (" †" if r in reads.made - {OTHERS} else "") for r in reads.references]
     dagger = " †: made from reads of these readers, which favours them." if any("†" in o for o in own) else ""
     caption = (
-        "Models and pooled readers: sensitivity of the model at the readers' specificity minus that of the readers, "
-        f"with CIs, by reference standard.{dagger}"
+        f"{model or 'Models'} and pooled readers: sensitivity of the model at the readers' specificity minus that of "
+        f"the readers, with CIs, by reference standard.{dagger}"
     )
     scale = Scale("Difference in sensitivity", null=0.0, signed=True, better=("← readers better", "model better →"))
-    name = f"readers-{reads.arm}-difference"
-    return [forest_figure(lines, own, scale, name=name, caption=caption, numbers=others_series(len(own)))]
+    name = "-".join(filter(None, ("readers", reads.arm, "difference", model)))
+    return forest_figure(lines, own, scale, name=name, caption=caption, numbers=others_series(len(own)))
 
 
 _POLICIES = {"absent": "taken as absent", "present": "taken as present", "ignore": "excluded"}
@@ -167,45 +175,91 @@ def _rare(reads: ReadRows, finding: str) -> bool:
     return bool((rows["n_present"] < _RARE).any())
 
 
-def _finding(reads: ReadRows, finding: str, evidence: ReportData) -> list[Block]:
-    outputs = reads.outputs(finding)
-    if not outputs:
-        return []
-    blocks: list[Block] = [Paragraph(evidence.heading(finding), kind="heading")]
-    figure = _figure(reads, finding, evidence)
-    blocks += [figure] if figure else []
-    blocks.append(_matched_table(reads, finding))
-    points = reads.points(finding)
-    frozen = [_frozen_table(reads, finding, at) for at in points]
-    more: list[Block] = (
-        [appendix(f"{reads.heading(finding)}: at the thresholds of the models", tuple(frozen))] if frozen else []
+def _by_finding(evidence: ReportData, reads: ReadRows) -> list[Block]:
+    """Figure and tables of every finding; of many rows, one reference standard and the others in the appendix."""
+    found = [f for f in reads.findings if reads.outputs(f)]
+    if sum(len(reads.references) * (1 + len(reads.outputs(f))) for f in found) <= _MOST_ROWS:
+        return [
+            block
+            for f in found
+            for block in (
+                Paragraph(evidence.heading(f), kind="heading"),
+                *_comparison(evidence, reads, f),
+                *_details(reads, f),
+            )
+        ]
+    reference = reads.references[0]
+    figure = _figure(evidence, reads, found, (reference,))
+    blocks: list[Block] = [Paragraph(f"By {in_sentence(reference)}", kind="heading"), *figure]
+    blocks.append(first_reference_table(reads, found))
+    for f in found:
+        every = _comparison(evidence, reads, f)
+        blocks.append(
+            appendix(f"{reads.heading(f)}: all reference standards and details", (*every, *_details(reads, f)))
+        )
+    return blocks
+
+
+def _comparison(evidence: ReportData, reads: ReadRows, finding: str) -> list[Block]:
+    """A finding under every reference standard: the figure and the table."""
+    return [*_figure(evidence, reads, (finding,), reads.references), matched_table(reads, finding)]
+
+
+def _details(reads: ReadRows, finding: str) -> list[Block]:
+    """The folded tables of a finding."""
+    frozen = [threshold_table(reads, finding, at) for at in reads.points(finding)]
+    title = f"{reads.heading(finding)}: at the thresholds of the models"
+    return [*([appendix(title, tuple(frozen))] if frozen else []), *others_blocks(reads, finding)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """The outputs and thresholds that the panels of a figure draw."""
+
+    outputs: tuple[str, ...]
+    points: tuple[str, ...]
+
+
+def _figure(
+    evidence: ReportData, reads: ReadRows, findings: Sequence[str], references: Sequence[str]
+) -> tuple[Figure, ...]:
+    """The curves with the readers: of one finding by reference standard, or of several by one reference standard."""
+    drawn = _Series(
+        tuple(dict.fromkeys(o for f in findings for o in reads.drawn(f))),
+        tuple(points_in_order({at for f in findings for at in reads.points(f)})),
     )
-    return [*blocks, *more, *others_blocks(reads, finding)]
-
-
-def _figure(reads: ReadRows, finding: str, evidence: ReportData) -> Figure | None:
-    outputs, points = reads.outputs(finding), reads.points(finding)
-    shown = [p for r in reads.references if (p := _panel(reads, finding, r, evidence))]
+    several = len(findings) > 1
+    shown = [p for f in findings for r in references if (p := _panel(evidence, reads, (f, r), drawn, several=several))]
     if not shown:
-        return None
-    few = any(p.few for panel in shown for p in panel.readers)
+        return ()
     end = reader_roc.axis_end(shown)
     inside = {p.place[1] for panel in shown for p in panel.frozen if p.x <= end}
-    named = tuple((j, point_title(at)) for j, at in enumerate(points) if j in inside)
-    key = reader_roc.LegendKey(tuple(map(output_title, outputs)), named, few, _series(reads, outputs))
-    cut = f" The axis of 1 − specificity ends at {end:g}; points beyond it are in the tables." if end < 1 else ""
-    least = few_reads(pick(reads.frame, finding=finding))
-    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
-    caption = (
-        f"{reads.heading(finding)}: ROC curve of each model on the read cases, with pointwise confidence bands, "
-        "and the "
-        "operating point of each reader, a panel per reference standard. Dotted: sensitivity and specificity of the "
-        f"pooled readers.{hollow}{cut}"
+    named = tuple((j, point_title(at)) for j, at in enumerate(drawn.points) if j in inside)
+    few = any(p.few for panel in shown for p in panel.readers)
+    key = reader_roc.LegendKey(tuple(map(output_title, drawn.outputs)), named, few, _series(reads, drawn.outputs))
+    caption = _caption(reads, findings, references, few=few) + (
+        f" The axis of 1 − specificity ends at {end:g}; points beyond it are in the tables." if end < 1 else ""
     )
-    name = f"readers-{reads.arm}-{finding}"
-    said = "; ".join(f"{p.title}: {_spoken(p)}" for p in shown)
-    drawn = delayed(reader_roc.reader_panels, shown, key, name=name, alt=f"{caption} {said}.")
-    return Figure(drawn, caption, name, reader_roc.numbers(shown, key))
+    name = "-".join(("readers", reads.arm, *(() if several else findings)))
+    alt = f"{caption} {'; '.join(f'{p.title}: {_spoken(p)}' for p in shown)}."
+    wide, phone = both_widths(reader_roc.reader_panels, shown, key, name=name, alt=alt)
+    numbers = reader_roc.numbers(shown, key, "finding" if several else "reference")
+    return (Figure(wide, caption, name, numbers, phone=phone),)
+
+
+def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str], *, few: bool) -> str:
+    several = len(findings) > 1
+    drawn = f"the {len(reads.models) - len(reads.undrawn)} models with the highest mean AUC"
+    whose = f"each of {drawn}" if reads.undrawn else "each model"
+    per = f"finding; reference standard: {in_sentence(references[0])}" if several else "reference standard"
+    least = few_reads(reads.frame.filter(pl.col("finding").is_in(findings)))
+    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
+    left_out = " The other models are in the tables." if reads.undrawn else ""
+    return (
+        f"{'' if several else f'{reads.heading(findings[0])}: '}ROC curve of {whose} on the read cases, with pointwise "
+        f"confidence bands, and the operating point of each reader, a panel per {per}. Dotted: sensitivity and "
+        f"specificity of the pooled readers.{left_out}{hollow}"
+    )
 
 
 def _series(reads: ReadRows, outputs: Sequence[str]) -> tuple[int, ...]:
@@ -223,30 +277,35 @@ def _spoken(panel: reader_roc.RocPanel) -> str:
     return ", ".join([at, plural(len(panel.readers), "reader"), *(text for _, text in panel.labels)])
 
 
-def _panel(reads: ReadRows, finding: str, reference: str, evidence: ReportData) -> reader_roc.RocPanel | None:
-    outputs, points = reads.outputs(finding), reads.points(finding)
+def _panel(
+    evidence: ReportData, reads: ReadRows, pair: tuple[str, str], drawn: _Series, *, several: bool
+) -> reader_roc.RocPanel | None:
+    """What is drawn of a finding under a reference standard; headed by the finding where there are several."""
+    finding, reference = pair
     rows = reads.rows(finding, reference)
     people = [p for r in reads.readers(finding) if (p := _point(rows, r))]
     average = _point(rows, READERS)
     mine = pick(evidence.curves, curve="roc", subgroup="read", level=reads.arm, finding=finding, reference=reference)
     if "policy" in mine.columns and mine["policy"].n_unique() > 1:
         mine = with_calls(mine).filter(pl.col("call") == reads.policy)
-    curves = tuple((i, o, part) for i, o in enumerate(outputs) if (part := pick(mine, rater=o)).height)
+    curves = tuple((i, o, part) for i, o in enumerate(drawn.outputs) if (part := pick(mine, rater=o)).height)
     if not people and average is None and not curves:
         return None
     frozen = [
-        p for i, o in enumerate(outputs) for j, at in enumerate(points) if (p := _point(rows, o, at=at, place=(i, j)))
+        p
+        for i, o in enumerate(drawn.outputs)
+        for j, at in enumerate(drawn.points)
+        if (p := _point(rows, o, at=at, place=(i, j)))
     ]
     labels = [
         (i, f"AUC {fixed(row['estimate'])}")
-        for i, o in enumerate(outputs)
+        for i, o in enumerate(drawn.outputs)
         if known(row := rows.get(("auc", "", o, "")))
     ]
     below = "made from these readers: favours them" if reference in reads.made else ""
     below = "differs between readers: no single curve" if reference == OTHERS else below
-    return reader_roc.RocPanel(
-        reference_title(reference), below, curves, tuple(people), average, tuple(frozen), tuple(labels)
-    )
+    title = reads.heading(finding) if several else reference_title(reference)
+    return reader_roc.RocPanel(title, below, curves, tuple(people), average, tuple(frozen), tuple(labels))
 
 
 def _point(
@@ -268,110 +327,3 @@ def _point(
         few,
         place,
     )
-
-
-def _matched_table(reads: ReadRows, finding: str) -> Table:
-    """The model at the readers' specificity and sensitivity, per reference and output."""
-    body: list[tuple[Cell, ...]] = []
-    for reference in reads.references:
-        rows = reads.rows(finding, reference)
-        if not any(k[2] == READERS for k in rows):
-            continue
-        own = " (made from these readers)" if reference in reads.made - {OTHERS} else ""
-        body.append(group(f"{reference_title(reference)}{own}", 7))
-        body.append(_average_row(rows))
-        body += [_output_row(rows, o) for o in reads.outputs(finding) if any(k[2] == o for k in rows)]
-    head = heads("", "Present / absent", "AUC", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
-    top = (
-        Cell(""),
-        Cell(""),
-        Cell(""),
-        Cell("at the readers’ specificity", "group", span=2),
-        Cell("at the readers’ sensitivity", "group", span=2),
-    )
-    caption = f"{reads.heading(finding)}: each model against the pooled readers, by reference standard."
-    no_curve = OTHERS in reads.references and ("auc", "", reads.outputs(finding)[0], "") not in reads.rows(
-        finding, OTHERS
-    )
-    remark = (
-        "The majority of the other readers differs between readers, so that there is no single curve."
-        if no_curve
-        else ""
-    )
-    remark = f"{remark} {OTHERS_COUNT}".strip() if OTHERS in reads.references else remark
-    return table(caption, (top, head), body, remark=remark, compact=True)
-
-
-def _average_row(rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
-    up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-    first = Cell("Pooled readers", "strong"), replace(classes_of(up), note=reads_of(up)), Cell("")
-    return *first, reads_cell(up), Cell(""), reads_cell(across), Cell("")
-
-
-def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ...]:
-    area = rows.get(("auc", "", output, ""))
-    counted = area or rows.get(("sensitivity_at_specificity", _AT_SPECIFICITY, output, ""))
-    cells: list[Cell] = []
-    for metric, other, at in (
-        ("sensitivity", "specificity", _AT_SPECIFICITY),
-        ("specificity", "sensitivity", _AT_SENSITIVITY),
-    ):
-        cells.append(reads_cell(rows.get((f"{metric}_at_{other}", at, output, ""))))
-        cells.append(difference_cell(rows.get((f"{metric}_difference", at, output, _AGAINST))))
-    return Cell(output_title(output)), classes_of(counted), reads_cell(area) if area else Cell(""), *cells
-
-
-def difference_cell(row: Row | None) -> Cell:
-    """A difference with its CI; below it P, and P adjusted by Holm."""
-    cell = reads_cell(row, signed=True)
-    if row is None or row["p"] != row["p"]:
-        return cell
-    adjusted = number(row["p_adjusted"])
-    holm = f"; Holm {p_phrase(adjusted)}" if adjusted == adjusted else ""
-    return replace(cell, note=f"P {p_phrase(row['p'])}{holm}")
-
-
-def _frozen_table(reads: ReadRows, finding: str, at: str) -> Table:
-    """Rates at a threshold of the model and of the pooled readers; below a difference, the test by U-statistics."""
-    test = f"{at};test=u-statistic"
-    body: list[tuple[Cell, ...]] = []
-    for reference in reads.references:
-        rows = reads.rows(finding, reference)
-        mine = [o for o in reads.outputs(finding) if ("sensitivity", at, o, "") in rows]
-        if not mine:
-            continue
-        body.append(group(reference_title(reference), 5))
-        up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-        if up and all(rows["sensitivity", at, o, ""]["n_cases"] == up["n_cases"] for o in mine):
-            body.append((Cell("Pooled readers", "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
-        for o in mine:
-            cells = []
-            for metric in ("sensitivity", "specificity"):
-                less = reads_cell(rows.get((f"{metric}_difference", at, o, _AGAINST)), signed=True)
-                tested = _tested(rows.get((f"{metric}_difference", test, o, _AGAINST)))
-                cells += [reads_cell(rows.get((metric, at, o, ""))), replace(less, note=tested)]
-            body.append((Cell(output_title(o), note=threshold_of(rows["sensitivity", at, o, ""])), *cells))
-    head = heads("", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
-    caption = f"{reads.heading(finding)}, {point_title(at)}: each model against the pooled readers."
-    return table(caption, (head,), body, remark=_frozen_remark(reads, finding, test), compact=True)
-
-
-def _tested(row: Row | None) -> str:
-    """The CI and P of the test by U-statistics, with P adjusted by Holm."""
-    if not known(row):
-        return ""
-    sides = f"U: {fixed(row['low'], signed=True)} to {fixed(row['high'], signed=True)}, P {p_phrase(row['p'])}"
-    adjusted = number(row["p_adjusted"])
-    return sides + (f", Holm {p_phrase(adjusted)}" if adjusted == adjusted else "")
-
-
-def _frozen_remark(reads: ReadRows, finding: str, test: str) -> str:
-    rows = pick(reads.frame, finding=finding, at=test)
-    if rows.is_empty():
-        return ""
-    said = "U: CI and P of the same difference by U-statistics; readers and patients are random"
-    families = pick(reads.frame, at=test).filter(pl.col("family").fill_null("") != "").group_by("family").len()
-    mine = families.filter(pl.col("family").is_in(rows["family"].drop_nulls().unique().to_list()))
-    sizes = [str(n) for n in mine["len"].unique().sort().to_list()]
-    holm = f"; Holm: over the {' or '.join(sizes)} tests of a reference standard and threshold" if sizes else ""
-    return f"{said}{holm}."

@@ -56,6 +56,7 @@ _GRADED = (
     ("krippendorff_alpha", "level=interval", "Krippendorff α, interval"),
 )
 _READINGS = "readings=first,second"
+_MOST_ROWS = 25  # of the table of agreement with the models
 _REPEATED = (
     ("percent_agreement", _READINGS, "Percent agreement"),
     ("cohen_kappa", _READINGS, "Cohen κ"),
@@ -428,9 +429,17 @@ def _with_models(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[
         return [table(f"{what}{where}.", (heads(*names, *kinds),), body, compact=True)] if body else []
 
     pooled = "Agreement of the pooled reads with each model's calls"
-    first, second = (made(k, [READERS], pooled) for k in ((even, frozen) if even else (frozen, [])))
+    main, more = (even, frozen) if even else (frozen, [])
+    second = made(more, [READERS], pooled)
     each = made([*even, *frozen], people, "Agreement of each reader with each model's calls")
-    blocks: list[Block] = [*first]
+    blocks: list[Block] = []
+    if len(main) > _MOST_ROWS:  # the leading model's rows stand for the others, which are in the appendix
+        lead = evidence.cast.lead
+        own = [k for k in main if _model_of(k[1]).partition(" [")[0] == lead]
+        blocks += made(own, [READERS], f"Agreement of the pooled reads with the calls of {lead}")
+        blocks.append(appendix("Agreement of the pooled reads with every model", made(main, [READERS], pooled)))
+    else:
+        blocks += made(main, [READERS], pooled)
     blocks += (
         [appendix("Agreement of the pooled reads with the models at the thresholds of the models", tuple(second))]
         if second

@@ -11,6 +11,7 @@ from overread import codes
 from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, notes_but
+from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
     FROM_READS,
@@ -86,6 +87,7 @@ class ReadRows:
     vocabulary: Vocabulary
     only: bool = True  # whether there are reads of this arm only
     named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
+    undrawn: frozenset[str] = frozenset()  # models that figures leave out, because there are many
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -97,6 +99,10 @@ class ReadRows:
         names = rows["rater"].unique(maintain_order=True).to_list()
         place = {m: i for i, m in enumerate(self.models)}
         return tuple(sorted(names, key=lambda r: place.get(r.partition(" [")[0], len(place))))
+
+    def drawn(self, finding: str) -> tuple[str, ...]:
+        """The outputs that figures draw over each other."""
+        return tuple(o for o in self.outputs(finding) if o.partition(" [")[0] not in self.undrawn)
 
     def readers(self, finding: str) -> tuple[str, ...]:
         """The readers of a finding, those with most reads first."""
@@ -154,8 +160,10 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
         shown = references(evidence, frame["reference"])
         models, only = evidence.cast.raters, len(levels) == 1
-        named = _made_by_named(evidence) - made
-        found.append(ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named))
+        named, undrawn = _made_by_named(evidence) - made, frozenset(models) - {*drawn_models(evidence)}
+        found.append(
+            ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named, undrawn)
+        )
     return found
 
 

@@ -12,7 +12,7 @@ from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, ap
 from overread.reporting.estimate_cells import classes_cell, p_cells
 from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.forest_drawing import Scale
-from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
+from overread.reporting.figures.forest_plots import MOST_MARKS, Line, forest_figure, mark_of
 from overread.reporting.number_format import MISSING, number, p_phrase
 from overread.reporting.report_data import (
     MEAN,
@@ -67,6 +67,31 @@ def _area_blocks(evidence: ReportData, areas: pl.DataFrame, less: pl.DataFrame, 
     pairs = list(dict.fromkeys(k[:2] for k in rows))
     order = (*evidence.vocabulary.ordered({f for f, _ in pairs} - {MEAN}), MEAN)
     pairs.sort(key=lambda k: order.index(k[0]))
+    if len(pairs) * len(names) <= MOST_MARKS:
+        return _outcomes(evidence, rows, less, pairs, names, (where, f"h2-{population}"))
+    models = sorted({_model(r) for _, r in pairs}, key=lambda m: (evidence.cast.series(m), m))
+    parts = [
+        _outcomes(evidence, rows, less, [k for k in pairs if _model(k[1]) == m], names, (where, f"h2-{population}-{m}"))
+        for m in models
+    ]
+    others = [block for part in parts[1:] for block in part]
+    return [*parts[0], *([appendix(f"The same for the other models ({where})", others)] if others else [])]
+
+
+def _model(rater: str) -> str:
+    return rater.partition(" [")[0]
+
+
+def _outcomes(
+    evidence: ReportData,
+    rows: dict[Any, Any],
+    less: pl.DataFrame,
+    pairs: list[tuple[str, ...]],
+    names: Sequence[str],
+    place: tuple[str, str],
+) -> list[Block]:
+    """The figure and the tables of these findings and models; `place`: the population, and the figure's name."""
+    where, name = place
     lines = [
         Line(
             f"{evidence.heading(f)}: {output_title(r)}",
@@ -76,9 +101,7 @@ def _area_blocks(evidence: ReportData, areas: pl.DataFrame, less: pl.DataFrame, 
     ]
     caption = f"AUC by reference standard, same scores and cases ({where}), with CIs."
     titles = [reference_title(n) for n in names]
-    figure = forest_figure(
-        lines, titles, Scale("AUC"), name=f"h2-{population}", caption=caption, numbers=others_series(len(titles))
-    )
+    figure = forest_figure(lines, titles, Scale("AUC"), name=name, caption=caption, numbers=others_series(len(titles)))
     differences = _difference_tables(evidence, less, pairs, where, [n for n in names if own_label(evidence, n)])
     others = tuple(differences[1:])
     folded = [appendix(f"Differences between the other reference standards ({where})", others)] if others else []
