@@ -182,14 +182,14 @@ _P_TERM = ("P", "The probability of a difference at least this large if there we
 def _with(arm: str) -> str:
     """An arm within a sentence.
 
-    >>> _with("unaided"), _with("aided:score"), _with("cine"), _with("2")
-    ('without the help of the model', 'with the help of the model (score)', 'with cine', 'in arm 2')
+    >>> _with("unaided"), _with("aided:score+map"), _with("cine"), _with("2")
+    ('without the help of the model', 'with the help of the model (score, map)', 'with cine', 'in arm 2')
     """
     kind, _, help_of = arm.partition(":")
     if kind == "unaided":
         return "without the help of the model"
     if kind == "aided":
-        return "with the help of the model" + (f" ({help_of})" if help_of else "")
+        return "with the help of the model" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
     return f"in {arm_title(arm)}" if arm_title(arm) != arm else f"with {arm}"
 
 

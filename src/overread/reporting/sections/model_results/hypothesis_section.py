@@ -63,7 +63,7 @@ def _differences(evidence: ReportData, mean: pl.DataFrame) -> list[Block]:
     against = plain.select("rater", "contrast").unique(maintain_order=True).to_dicts()
     against.sort(key=lambda r: (r["rater"] != pooled, _matched(evidence, r)))
     rows = by(plain, "population", "rater", "contrast")
-    margin = by(mean.filter(pl.col("at").is_in(with_key(mean, "margin")["at"])), "population", "rater", "contrast")
+    margin = by(with_key(mean, "margin"), "population", "rater", "contrast")
     keys = [(p, a["rater"], a["contrast"]) for p in in_order(k[0] for k in rows) for a in against]
     shown = [rows[k] for k in keys if k in rows]
     return [*_differences_forest(evidence, shown), _differences_table(evidence, shown, margin)]
