@@ -91,9 +91,24 @@ def test_set_takes_the_place_of_the_file_and_an_option_cannot_contradict_it(tmp_
         (["training.epochs=3"], {"epochs": 4}, "--set epochs: expected a value given once; found it is also given"),
         (["findings=mass"], {}, "training: expected findings: a list, such as [\"mass\"]; found 'mass'"),
         (["epochs=many"], {}, "training: expected epochs: a whole number"),
+        (['findings=[["mass"]]'], {}, "training [findings]: expected item 1: text; found ['mass']"),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             configuration(TrainingConfig, "training", file, changes, given)
+
+
+def test_the_form_that_a_refused_group_difference_names_is_accepted():
+    for given in ("sex: F - M", "age_band: 60-79 − 18-39"):
+        made = configuration(EvaluationConfig, "evaluation", None, [f'group_differences=["{given}"]'])
+        assert made.group_differences == (given,)
+    for wrong in ("sex F M", "sex: F-M", "sex: F - M - X"):
+        with pytest.raises(InputError, match="1 of another form") as refused:
+            configuration(EvaluationConfig, "evaluation", None, [f'group_differences=["{wrong}"]'])
+        named = re.search('"(.+?)"', str(refused.value)).group(1)
+        assert EvaluationConfig(group_differences=(named,)).difference_names() == [("sex", "F", "M")]
+    with pytest.raises(InputError) as refused:  # a list for a pair has no example that could be wrong as well
+        configuration(EvaluationConfig, "evaluation", None, ['subgroup_intersections=["sex"]'])
+    assert str(refused.value) == "evaluation [subgroup_intersections]: expected item 1: a list; found 'sex'."
 
 
 @pytest.mark.parametrize("section", sorted({*SECTION_OF.values()}))
@@ -122,6 +137,30 @@ def test_every_command_with_a_configuration_takes_findings_of_ones_own(name, tmp
     with pytest.raises(InputError, match=r"c.toml \[findings\], extra: expected names that"):
         CliRunner().invoke(cli.app, [name, *required(name, tmp_path), *given], catch_exceptions=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_check_and_cohort_take_findings_of_ones_own_by_their_titles(tmp_path):
+    (tmp_path / "labels.csv").write_text("case_id,Goitre\n1,1\n")
+    (tmp_path / "images.csv").write_text("image_id,patient_id,site,path\n1,1,a,1.png\n")
+    own = ["--extra-findings", "Goitre"]
+    for given in (
+        ["check", str(tmp_path / "labels.csv")],
+        ["cohort", "--images", str(tmp_path / "images.csv"), "--labels", str(tmp_path / "labels.csv"),
+         "--root", str(tmp_path), "-o", str(tmp_path / "out")],
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="--extra-findings"):  # what the message recommends is an option
+            CliRunner().invoke(cli.app, given, catch_exceptions=False)
+        if given[0] == "check":
+            shown = CliRunner().invoke(cli.app, [*given, *own], catch_exceptions=False).output
+            assert "column 'Goitre': finding goitre" in " ".join(shown.split())
+        else:
+            with pytest.raises(
+                InputError, match="expected a radiograph; found no file there"
+            ):  # the labels are accepted
+                CliRunner().invoke(cli.app, [*given, *own], catch_exceptions=False)
+    (tmp_path / "c.toml").write_text("[evaluation]\nseed = 3\n")
+    with pytest.raises(InputError, match="Leave --config and --extra-findings out"):
+        CliRunner().invoke(cli.app, ["check", str(tmp_path / "c.toml"), *own], catch_exceptions=False)
 
 
 def test_set_names_findings_of_ones_own_but_states_no_vocabulary(tmp_path):

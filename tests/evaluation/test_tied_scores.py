@@ -69,14 +69,15 @@ def test_decisions_are_not_called_worse_than_readers_at_a_rate_that_they_do_not_
 
 
 @pytest.mark.parametrize(("wrong", "interval"), [(8, False), (1, True), (14, None)])
-def test_scores_of_two_values_have_an_interval_where_the_fixed_rate_is_attained(wrong, interval):
+def test_scores_of_few_values_have_an_interval_where_the_fixed_rate_is_attained(wrong, interval):
     """100 patients with the finding and 100 without, `wrong` of them called: 0.9 is near, far off, or not attained."""
     call = np.r_[np.ones(80), np.zeros(20), np.ones(wrong), np.zeros(100 - wrong)]
     image = [f"i{k}" for k in range(200)]
     images = pl.DataFrame({"image_id": image, "patient_id": image, "site": "a"})
     state = ["present"] * 100 + ["absent"] * 100
     labels = pl.DataFrame({"case_id": image, "finding": "edema", "source": "x", "state": state})
-    score = 0.2 + 0.6 * call  # 0 and 1 would be decisions, which have no ROC curve
+    score = 0.2 + 0.6 * call
+    score[-1] = 0.1  # a point at specificity 0.01; two values would be decisions, which have no ROC curve
     scores = {"image_id": image, "finding": "edema", "model": "acme", "shift": "none", "score": score}
     config = EvaluationConfig(specificities=(0.9,), sensitivities=(), replicates=400)
     made = evaluate(images, labels, pl.DataFrame(scores), config, rng=np.random.default_rng(1)).estimates

@@ -202,3 +202,34 @@ def test_an_unknown_finding_of_a_long_table_is_refused_with_the_way_out():
     long = pl.DataFrame({"case_id": CASES, "finding": "Abnormal", "state": "present", "source": "a"})
     with pytest.raises(InputError, match=r'1 unknown \(Abnormal\).*--extra-findings "Abnormal"'):
         ov.evaluate(None, long, reads={"r": called("110010")}, **SETTINGS)
+
+
+def named(frame, patients="aabbcc"):
+    """The table with a column of patients."""
+    return frame.join(pl.DataFrame({"case_id": CASES, "PatientID": list(patients)}), on="case_id")
+
+
+def test_patients_in_the_reads_or_labels_are_used_where_there_are_no_images():
+    pictures = pl.DataFrame({"case_id": CASES, "patient_id": list("aabbcc")})
+    wanted = ov.evaluate(pictures, {"truth": labels()}, reads=graded(), **SETTINGS)
+    alone = ov.evaluate(None, {"truth": labels()}, reads=graded(), **SETTINGS)
+    assert not alone.estimates.equals(wanted.estimates)
+    for truth, reads in ((labels(), named(graded())), (named(labels()), graded())):
+        found = ov.evaluate(None, {"truth": truth}, reads=reads, **SETTINGS)
+        assert found.estimates.equals(wanted.estimates)
+        line = found.account.filter(pl.col("reason").str.contains("no images table")).row(0, named=True)
+        assert (line["unit"], line["count"]) == ("cases", 6)
+        assert line["reason"].endswith("no images table: the patients of the cases were taken from column 'PatientID'")
+        assert not found.account["reason_code"].str.contains("case_is_own_patient").any()
+        assert not found.account["unit"].str.contains("columns").any()
+
+
+def test_patients_of_some_cases_only_are_not_used_and_a_case_of_two_is_refused():
+    some = named(graded()).with_columns(pl.when(pl.col("case_id") != "c0").then("PatientID").alias("PatientID"))
+    found = ov.evaluate(None, {"truth": labels()}, reads=some, **SETTINGS)
+    assert found.estimates.equals(ov.evaluate(None, {"truth": labels()}, reads=graded(), **SETTINGS).estimates)
+    [reason] = found.account.filter(pl.col("reason").str.contains("names patients"))["reason"]
+    assert "column 'PatientID' names patients and was not used: 1 case has no patient in the tables" in reason
+    assert found.account["reason_code"].str.contains("case_is_own_patient").any()
+    with pytest.raises(InputError, match=r"one patient per case; found 1 cases of several \(c0\)"):
+        ov.evaluate(None, {"truth": named(labels(), "xabbcc")}, reads=named(graded()), **SETTINGS)

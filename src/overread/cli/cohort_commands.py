@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from overread.cli.arguments import configuration, stated, verified, vocabulary
-from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
+from overread.cli.options import Changes, Config, ExtraFindings, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import line, put, say, shown
 from overread.errors import InputError
 
@@ -31,6 +31,7 @@ def cohort(
     max_unreadable: Annotated[
         float | None, typer.Option(help="Share of images that may be missing or unreadable.")
     ] = None,
+    extra_findings: ExtraFindings = None,
     config: Config = None,
     changes: Changes = None,
     workers: Workers = None,
@@ -40,10 +41,12 @@ def cohort(
     allow_outside: Outside = False,
 ) -> None:
     """Select images, report who was left out and why, split by patient, and store the pixels."""
+    from overread import findings
     from overread.cohort import CohortConfig, build, summary
 
     given = {"size": size, "external": external or None, "max_unreadable": max_unreadable}
-    chosen = configuration(CohortConfig, "cohort", config, changes, given)
+    words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
+    chosen = configuration(CohortConfig, "cohort", config, changes, given, words=words)
     if reader:
         source = _known_source(reader, root, config, out, allow_outside=allow_outside, vocabulary=chosen.vocabulary)
     elif images is None or labels is None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from overread.cli.arguments import configuration, pair, verified, vocabulary
-from overread.cli.options import Changes, Config, Out, Title, Verify, Workers, processes
+from overread.cli.options import Changes, Config, ExtraFindings, Out, Title, Verify, Workers, processes
 from overread.cli.terminal import line, put
 
 
@@ -17,7 +17,8 @@ def evaluate(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="The table of images: patient, site, sex, age, view. Without it every case is a patient of its own."
+            help="The table of images: patient, site, sex, age, view. Without it the patients are those of a column of "
+            "the labels or reads, or every case is a patient of its own."
         ),
     ] = None,
     labels: Annotated[
@@ -70,14 +71,7 @@ def evaluate(
     finding: Annotated[
         list[str] | None, typer.Option(metavar="FINDING", help="A finding of the mean over findings; may be repeated.")
     ] = None,
-    extra_findings: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TITLE[<PARENT]",
-            help="A finding of the study's own, by title, optionally with parents, or a TOML file of such findings; "
-            "may be repeated.",
-        ),
-    ] = None,
+    extra_findings: ExtraFindings = None,
     reference: Annotated[str, typer.Option(help="The label source that is the reference standard.")] = "",
     external: Annotated[
         list[str] | None, typer.Option(metavar="SITE", help="A site that was not used in training; may be repeated.")

@@ -14,6 +14,15 @@ Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A value in place of the one in the file; may be repeated."),
 ]
+ExtraFindings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extra-findings",
+        metavar="TITLE[<PARENT]",
+        help="A finding of the study's own, by title, optionally with parents, or a TOML file of such findings; "
+        "may be repeated.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Number of processes. Default: every core.")]
 Verify = Annotated[bool, typer.Option("--verify", help="First compare every byte that is read with its hash.")]
 Outside = Annotated[bool, typer.Option("--allow-outside", help="Allow paths that lead out of the folder of the data.")]

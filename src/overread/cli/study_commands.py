@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from overread.cli.arguments import configuration, parsed_changes, verified
-from overread.cli.options import Changes, Config, Out, Outside, Verify, Workers, processes
+from overread.cli.options import Changes, Config, ExtraFindings, Out, Outside, Verify, Workers, processes
 from overread.cli.terminal import put, shown
 from overread.errors import InputError
 
@@ -65,6 +65,7 @@ def check(
         Path, typer.Argument(metavar="FILE", help="A CSV or Parquet file, a protocol or configuration (.toml).")
     ],
     table: Annotated[str, typer.Option(help="Which table it is. Default: recognised by its name or columns.")] = "",
+    extra_findings: ExtraFindings = None,
     config: Config = None,
     changes: Changes = None,
 ) -> None:
@@ -73,7 +74,7 @@ def check(
     from overread.protocol import check
 
     given = configuration(EvaluationConfig, "evaluation", config, changes) if config or changes else None
-    for text in check(file, table, config=given):
+    for text in check(file, table, config=given, extra_findings=extra_findings or ()):
         put(text)
 
 

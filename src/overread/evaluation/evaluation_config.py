@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,10 @@ from overread import limits
 from overread.errors import InputError, did_you_mean
 from overread.evaluation.join.finding_mapping import Mapped, mappings
 from overread.evaluation.join.unmatched import UnmatchedAllowance
+from overread.evaluation.subgroups.difference_names import columns_and_levels
 from overread.findings import Vocabulary
 from overread.findings import load as load_vocabulary
+from overread.stats.agreement import RatePrior
 from overread.tables import OLDEST, STATES
 
 UNCERTAIN = ("ignore", "absent", "present")
@@ -68,14 +70,15 @@ class EvaluationConfig:
         Columns of the images table that define subgroups.
     subgroup_intersections : tuple of (str, str)
         Pairs of columns of `subgroups` whose combinations are also subgroups.
-    group_differences : tuple of (str, str, str)
+    group_differences : tuple of str
         Column, level and reference level of the groups whose signed difference (level minus reference level) and ratio
-        are estimated, such as ``("sex", "F", "M")``. The column is one of `subgroups`, a pair of
-        `subgroup_intersections` joined by " × ", or "site". () = every column of `subgroups` with exactly two levels,
-        the first level minus the second.
+        are estimated, such as ``"sex: F - M"``. The column is one of `subgroups`, a pair of `subgroup_intersections`
+        joined by " × ", or "site". () = every column of `subgroups` with exactly two levels, the first level minus the
+        second.
     baseline_model : str
-        The model that the group differences of every other model are compared with; "" = all pairs of up to five
-        models, and with more models the comparison of each with the first.
+        The model that the group differences of every other model are compared with, or the ensemble of `members` whose
+        mean over seeds those of every other ensemble are compared with; "" = all pairs of up to five, and with more the
+        comparison of each with the first.
     age_bands : tuple of float
         Lower limits of the age bands in years, ascending.
     minimum_present, minimum_absent : int
@@ -122,6 +125,10 @@ class EvaluationConfig:
     rating_cutoffs : float or mapping of str to float
         Rating from which a graded read counts as a call of present, one for all findings or one per finding. Without it
         graded reads have an AUC and no sensitivity and specificity.
+    dawid_skene_prior : mapping of str to (float, float)
+        Beta priors (a and b of at least 1) of the Dawid-Skene reference standard, of "sensitivity" and "specificity" of
+        every reader and of the "prevalence", such as ``{"sensitivity": (4, 2), "specificity": (4, 2)}``; the truth is
+        then that of the posterior mode. A rate that is not named has a uniform prior. {} = maximum likelihood.
     finite_population : bool
         Whether estimates of a weighted sample refer to the finite population from which it was drawn, whose size is the
         sum of the weights. Intervals are then narrower, and a stratum that was sampled completely adds no variance.
@@ -150,7 +157,7 @@ class EvaluationConfig:
     decision_thresholds: tuple[float, ...] = (0.05, 0.10, 0.20)
     subgroups: tuple[str, ...] = ("sex", "age_band", "view")
     subgroup_intersections: tuple[tuple[str, str], ...] = ()
-    group_differences: tuple[tuple[str, str, str], ...] = ()
+    group_differences: tuple[str, ...] = ()
     baseline_model: str = ""
     age_bands: tuple[float, ...] = (18, 40, 60, 80)
     minimum_present: int = 20
@@ -174,12 +181,13 @@ class EvaluationConfig:
     baseline_arm: str = ""
     margin: float = 0.0
     rating_cutoffs: float | Mapping[str, float] = field(default_factory=dict)
+    dawid_skene_prior: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     finite_population: bool = False
     vocabulary: Vocabulary = field(default_factory=partial(load_vocabulary, "chest"))
 
     def __post_init__(self) -> None:
         problems = [*_word_problems(self), *_number_problems(self), *_role_problems(self), *_table_problems(self)]
-        problems += [*_arm_problems(self), *_difference_problems(self)]
+        problems += [*_arm_problems(self), *_difference_problems(self), *_prior_problems(self)]
         if problems:
             raise InputError.all(problems)
         self.mapped()
@@ -241,6 +249,14 @@ class EvaluationConfig:
             return None if given is None else float(given)
         return float(self.rating_cutoffs)
 
+    def rate_prior(self) -> RatePrior | None:
+        """Return the priors of the Dawid-Skene reference standard; None if none are given.
+
+        >>> EvaluationConfig(dawid_skene_prior={"sensitivity": (4, 2)}).rate_prior()
+        RatePrior(sensitivity=(4, 2), specificity=(1.0, 1.0), prevalence=(1.0, 1.0))
+        """
+        return RatePrior(**self.dawid_skene_prior) if self.dawid_skene_prior else None
+
     def points(self) -> dict[str, dict[str, float]]:
         """Return the operating points by name, each with the rate that defines it.
 
@@ -253,6 +269,14 @@ class EvaluationConfig:
     def mapped(self) -> tuple[Mapped, ...]:
         """Return the validated mappings of model outputs to findings."""
         return mappings(self.mapping, vocabulary=self.vocabulary)
+
+    def difference_names(self) -> list[tuple[str, str, str]]:
+        """Return column, level and reference level of the named groups.
+
+        >>> EvaluationConfig(group_differences=("sex: F - M",)).difference_names()
+        [('sex', 'F', 'M')]
+        """
+        return columns_and_levels(self.group_differences)
 
     def member_names(self) -> dict[str, str]:
         """Return the ensemble of every member model."""
@@ -347,17 +371,21 @@ def _number_problems(config: EvaluationConfig) -> list[InputError]:
 def _difference_problems(config: EvaluationConfig) -> list[InputError]:
     """Check the columns of the named groups, and that every pair has two different levels and is given once."""
     problems, where = [], "evaluation.group_differences"
+    try:
+        differences = config.difference_names()
+    except InputError as error:
+        return list(error.problems)
     crossed = [CROSS.join(pair) for pair in config.subgroup_intersections]
     known = list(dict.fromkeys((*config.subgroups, *crossed, "site")))
-    for column, level, reference in config.group_differences:
+    for column, level, reference in differences:
         if column not in known:
             expected = "columns of evaluation.subgroups, crossed columns, or site"
             problems.append(InputError(where, expected, f"'{column}'", do=did_you_mean(column, known)))
         if level == reference:
             problems.append(InputError(where, "two different levels", f"'{level}' of {column} twice"))
-    pairs = [(column, frozenset(levels)) for column, *levels in config.group_differences]
+    pairs = [(column, frozenset(levels)) for column, *levels in differences]
     if len(set(pairs)) < len(pairs):
-        repeats = [" ".join(g) for g, p in zip(config.group_differences, pairs, strict=True) if pairs.count(p) > 1]
+        repeats = [g for g, p in zip(config.group_differences, pairs, strict=True) if pairs.count(p) > 1]
         problems.append(InputError(where, "each pair of levels once", "a repeat", examples=repeats))
     return problems
 
@@ -396,6 +424,21 @@ def _arm_problems(config: EvaluationConfig) -> list[InputError]:
             problems.append(InputError("evaluation.rating_cutoffs", "findings", f"'{finding}'", do=hint))
         else:
             problems += limits.outside(where, cutoff, -_RATING, _RATING)
+    return problems
+
+
+def _prior_problems(config: EvaluationConfig) -> list[InputError]:
+    problems, known = [], [f.name for f in fields(RatePrior)]
+    for name, given in config.dawid_skene_prior.items():
+        where = "evaluation.dawid_skene_prior"
+        if name not in known:
+            problems.append(InputError(where, "rates " + ", ".join(known), f"'{name}'", do=did_you_mean(name, known)))
+            continue
+        try:
+            RatePrior(**{name: given})
+        except InputError:
+            expected = "two finite numbers of at least 1, such as [4, 2]"
+            problems.append(InputError(f"{where}.{name}", expected, limits.shown(given)))
     return problems
 
 

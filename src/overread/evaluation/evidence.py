@@ -43,7 +43,7 @@ from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
 from overread.evaluation.join.counted_reads import with_makers, without_practice
 from overread.evaluation.join.joined_scores import joined_table
-from overread.evaluation.join.label_states import decided_pairs
+from overread.evaluation.join.label_states import decided_pairs, with_decisions
 from overread.evaluation.join.matching import Join, join_tables
 from overread.evaluation.join.reference_standards import check_names
 from overread.evaluation.join.unmatched import matched
@@ -270,6 +270,7 @@ def _checked(
         for where, given in (("predictions", predictions), ("tune", tune))
     )
     answers = None if reads is None else tables.check(reads, "reads", where="reads", **named)
+    scores = None if scores is None else with_decisions(scores, dropped)
     if images is None:
         images = images_of_cases((scores, answers, tuning, checked_labels), dropped)
     checked_images = tables.check(images, "images", where="images", notes=found)
@@ -284,7 +285,8 @@ def _checked(
     if answers is not None:
         makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
         answers = with_makers(answers, checked_labels, config, makers, dropped)
-        answers = answers if sat is None else tables.Checked(without_practice(answers, sat, dropped))
+        if sat is not None:
+            answers, sat = map(tables.Checked, without_practice(answers, sat, dropped))
     return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
 
 
@@ -351,7 +353,7 @@ def _with_sittings(reading: ReaderContext | None, inputs: _Tables) -> ReaderCont
     if reading is None or inputs.sittings is None:
         return reading
     dropped: list[Dropped] = []
-    sat = first_sittings(inputs.sittings, reading.joined.cases, dropped)
+    sat = first_sittings(inputs.sittings, reading.joined, dropped)
     inputs.lost.extend(dropped)
     return replace(reading, sittings=sat)
 

@@ -28,10 +28,10 @@ from overread.protocol.input_tables import (
     configured,
     description,
     model_records,
+    patients_named,
     stacked_labels,
     stacked_predictions,
     stacked_thresholds,
-    with_patients_named,
     without_used,
 )
 from overread.protocol.reader_files import stacked_reads
@@ -204,7 +204,8 @@ def evaluate(
     ----------
     images, labels, predictions : path, Polars or pandas frame, optional
         The tables, in long or wide layout. Predictions need labels. Reads need none of the three: without labels the
-        readers are judged by their own consensus only. Without images every case is taken as a patient of its own.
+        readers are judged by their own consensus only. Without images the patients are those of a column of the
+        labels or reads that names the patient of every case, or else every case is taken as a patient of its own.
         Labels and predictions may be several tables: a list, or a mapping from the
         name of the label source or model to the table. Otherwise the name of a wide file is the name of the model or
         source; a label source may also be given as "NAME=FILE".
@@ -360,8 +361,11 @@ def _read(
     truths = [(f, layouts.labels(f, source=name, **one)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **one)) for name, f in each] for each in (given, tuning))
     answers = [(f, read_layouts.reads(f, name=name, **one)) for name, f in answering]
+    named_patients = None
     if not cases:
-        truths, answers = with_patients_named(truths), with_patients_named(answers)
+        both, named_patients = patients_named([*truths, *answers], [*scores, *tuned])
+        truths, answers = both[: len(truths)], both[len(truths) :]
+    images_read = cases[0][1].frame if cases else named_patients
     sat = [(f, read_layouts.sittings(f)) for f in sitting_files]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
     sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
@@ -371,12 +375,12 @@ def _read(
     sources |= {f"thresholds {f.name}": f for _, f in points}
     operating = [(f, read_thresholds(f, model=name, **words)) for name, f in points]
     folders = [Path(m) for m in ([locked[1]] if isinstance(locked[1], str | os.PathLike) else locked[1])]
-    records = model_records(folders, [r.frame for _, r in scores], [r.frame for _, r in cases])
+    records = model_records(folders, [r.frame for _, r in scores], [] if images_read is None else [images_read])
     sources |= {f"model {name}": folder / "model.json" for name, folder in zip(records, folders, strict=True)}
     sources |= {"made_by": maker_files[0]} if maker_files else {}
     sources |= {"sittings": sitting_files[0]} if sitting_files else {}
     return Inputs(
-        cases[0][1].frame if cases else None,
+        images_read,
         stacked_labels(truths, config.vocabulary) if truths else None,
         stacked_predictions(scores) if scores else None,
         stacked_predictions(tuned) if tuned else None,
@@ -468,6 +472,7 @@ def open_labels(
     *,
     tune: pl.DataFrame | None = None,
     reads: pl.DataFrame | None = None,
+    sittings: pl.DataFrame | None = None,
     models: Mapping[str, Mapping[str, Any]] | None = None,
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
@@ -488,6 +493,7 @@ def open_labels(
         rng=np.random.default_rng(config.seed),
         tune=tune,
         reads=reads,
+        sittings=sittings,
         models=models,
         protocol_hash=protocol_hash,
         notes=notes,

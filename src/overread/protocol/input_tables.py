@@ -152,14 +152,68 @@ def description(read: layouts.Read) -> dict[str, Any]:
     return {"text": list(read.dialect), "columns": dict(read.columns), "columns not used": list(read.unused)} | like
 
 
-def with_patients_named(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[Any, layouts.Read]]:
-    """The tables, with a line of the account for a column of patients that only a table of images could use."""
+def patients_named(
+    understood: Sequence[tuple[Any, layouts.Read]], others: Sequence[tuple[Any, layouts.Read]]
+) -> tuple[list[tuple[Any, layouts.Read]], pl.DataFrame | None]:
+    """Return the tables with lines of the account, and an images table by their columns of patients, if there is none.
+
+    Parameters
+    ----------
+    understood : sequence of (file, Read)
+        Labels and reads, which may have a column of patients.
+    others : sequence of (file, Read)
+        The other tables with cases.
+
+    Returns
+    -------
+    tables_read : list of (file, Read)
+        The labels and reads; the account has where the patients come from, or why a column was not used.
+    images : DataFrame or None
+        Every case with its patient, if the columns name the patient of every case.
+
+    Raises
+    ------
+    InputError
+        A case of several patients.
+    """
+    columns = [find(read.unused, "patient_id", file) for file, read in understood]
+    owners = [_owners(file, column) for (file, _), column in zip(understood, columns, strict=True) if column]
+    if not owners:
+        return list(understood), None
+    whole = pl.concat(owners).unique(maintain_order=True)
+    several = whole.filter(pl.col("case_id").is_duplicated())["case_id"].unique(maintain_order=True)
+    if several.len():
+        where = ", ".join(str(f) for (f, _), column in zip(understood, columns, strict=True) if column)
+        raise InputError(where, "one patient per case", f"{several.len():,} cases of several", examples=several)
+    frames = [read.frame for _, read in (*understood, *others)]
+    keys = [f["image_id" if "image_id" in f.columns else "case_id"].alias("case_id") for f in frames]
+    cases = pl.concat(keys).unique(maintain_order=True).to_frame()
+    lone = cases.join(whole, on="case_id", how="anti").height
     tables_read = []
-    for file, read in understood:
-        column = find(read.unused, "patient_id", file)
-        noted = [Dropped("columns", codes.note("patients_not_used", column=column), 1, stage=TABLES)] if column else []
-        tables_read.append((file, replace(read, dropped=(*read.dropped, *noted))))
-    return tables_read
+    for (file, read), column in zip(understood, columns, strict=True):
+        if column and lone:
+            reason = codes.note("patients_not_used", column=column, n=lone)
+            read = replace(read, dropped=(*read.dropped, Dropped("columns", reason, 1, stage=TABLES)))
+        elif column:
+            line = Dropped("cases", codes.note("patients_of_column", column=column), cases.height, stage=TABLES)
+            unused = tuple(c for c in read.unused if c != column)
+            used = {**read.columns, column: "patient_id"}
+            read = replace(read, columns=used, unused=unused, dropped=(*read.dropped, line))
+        tables_read.append((file, read))
+    if lone:
+        return tables_read, None
+    images = cases.join(whole, on="case_id", how="left", maintain_order="left")
+    images = images.select(pl.col("case_id").alias("image_id"), "case_id", "patient_id", site=pl.lit(""))
+    return tables_read, tables.check(images, "images", where="images")
+
+
+def _owners(file: Any, column: str) -> pl.DataFrame:
+    """The cases of a file with their patients; rows without a patient are left out."""
+    frame = tables.frame_of(file)
+    key = find(frame.columns, "case_id", file) or find(frame.columns, "image_id", file)
+    named = frame.select(pl.col(key).alias("case_id"), pl.col(column).alias("patient_id")).drop_nulls("patient_id")
+    named = named.filter(pl.col("patient_id").cast(pl.String).str.strip_chars() != "")
+    return tables.identify(named, "images", where=file, notes=[]).select("case_id", "patient_id").unique()
 
 
 def without_used(understood: Sequence[tuple[Any, layouts.Read]]) -> list[tuple[Any, layouts.Read]]:

@@ -99,6 +99,14 @@ class LabelPolicy(_Section):
     reference: str = ""
 
 
+class ReadFiles(_Section):
+    """Tables beside the reads of the sources, as paths in the folder of the data: `sittings` has reading times and
+    trust; "" = none.
+    """
+
+    sittings: str = ""
+
+
 class _File(_Section):
     study: Study
     governance: Governance = Governance()
@@ -107,6 +115,7 @@ class _File(_Section):
     cohort: dict[str, Any] = Field(default_factory=dict)
     sites: Sites
     labels: LabelPolicy = LabelPolicy()
+    reads: ReadFiles = ReadFiles()
     training: dict[str, Any] = Field(default_factory=dict)
     models: dict[str, ModelSpec] = Field(default_factory=dict)
     evaluation: dict[str, Any] = Field(default_factory=dict)
@@ -127,6 +136,7 @@ class Protocol:
     findings: Vocabulary
     cohort: CohortConfig
     sites: Sites
+    reads: ReadFiles
     training: TrainingConfig
     models: Mapping[str, ModelSpec]
     evaluation: EvaluationConfig
@@ -218,6 +228,7 @@ def _protocol(stated: dict[str, Any], path: Path) -> Protocol:
         file.sources,
         findings=words,
         sites=file.sites,
+        reads=file.reads,
         models=file.models,
         statements=file.statements,
         **sections,
@@ -293,6 +304,7 @@ def _known_keys(place: tuple[str, ...]) -> set[str]:
         "governance": Governance,
         "sites": Sites,
         "labels": LabelPolicy,
+        "reads": ReadFiles,
         "sources": SourceSpec,
         "models": ModelSpec,
     }

@@ -16,8 +16,10 @@ import polars as pl
 from overread import cohort as cohorts
 from overread import datasets, ledger, runs, simulation, tables, threads
 from overread.errors import InputError
+from overread.evaluation.join import read_layouts
 from overread.images import file_tree
 from overread.protocol.evaluation_stage import earlier_heads, open_labels, record_evidence
+from overread.protocol.input_tables import account_of_files, without_used
 from overread.protocol.schema import SIMULATED, Protocol, SourceSpec, load
 from overread.protocol.stage_folder import begun_with, clear_left, stage, stamps
 from overread.tables import Source
@@ -137,6 +139,7 @@ def run(
         do = "pip install 'overread[train]', or evaluate predictions that you have: overread evaluate."
         raise InputError(protocol, "torch, since this protocol trains models", "an installation without it", do=do)
     text = Path(protocol).read_text(encoding="utf-8")
+    _sittings(study)  # refused before the first stage
     with (
         tables.holding(study.out, "run"),
         threads.computing(threads.resumed(f"The study in {study.out}", begun_with(study.out), say=study.unsaid.append)),
@@ -225,6 +228,9 @@ def _build_cohort(study: _Study) -> None:
     loaded = [(_load_source(study, name, spec)) for name, spec in study.protocol.sources.items()]
     sources, roots = [s for s, _ in loaded], [r for _, r in loaded]
     _check_sites(study, sources)
+    if study.protocol.reads.sittings and all(s.reads is None for s in sources):
+        do = "Leave sittings out, or add the source of the reads."
+        raise InputError("[reads] sittings", "a source with reads", "none", do=do)
     config = {
         "cohort": study.protocol.cohort,
         "sources": [_content(source, root) for source, root in loaded],
@@ -243,6 +249,22 @@ def _build_cohort(study: _Study) -> None:
         ),
         config=config,
     )
+
+
+def _sittings(study: _Study) -> Path | None:
+    """Return the file of reading times that the protocol names; None if it names none."""
+    name, where = study.protocol.reads.sittings, "[reads] sittings"
+    if not name:
+        return None
+    if study.data is None:
+        raise InputError(where, "the folder of its data", "none given", do="Give it with --data FOLDER.")
+    if not study.allow_outside and file_tree.outside(study.data, [name]):
+        do = "Give the folder that holds them all as --data, or allow it with --allow-outside."
+        raise InputError(where, f"a file below {study.data}", f"{name!r}", do=do)
+    if not (study.data / name).is_file():
+        raise InputError(where, "a file", f"no file {study.data / name}")
+    runs.check_file(study.data / name)
+    return study.data / name
 
 
 def _load_source(study: _Study, name: str, spec: SourceSpec) -> tuple[Source, Path]:
@@ -402,12 +424,15 @@ def _predict(study: _Study, name: str) -> None:
 def _evaluate(study: _Study) -> None:
     protocol, cohort = study.protocol, cohorts.open_cohort(study.folder("cohort"))
     folders = {name: study.folder("predictions", name) for name in protocol.models}
-    book = study.folder("ledger.jsonl")
+    book, file = study.folder("ledger.jsonl"), _sittings(study)
+    given = {} if file is None else {"sittings": file}
 
     def work(part: Path) -> None:
+        sat = [(f, read_layouts.sittings(f)) for f in given.values()]
         files = [f / "predictions.parquet" for f in folders.values()]
         predictions = pl.concat([tables.read(f, "predictions", vocabulary=protocol.findings) for f in files])
-        with runs.start(part, "evaluate", config=protocol.evaluation, seed=protocol.evaluation.seed) as run:
+        settings = protocol.evaluation
+        with runs.start(part, "evaluate", config=settings, inputs=given, seed=settings.seed) as run:
             evidence = open_labels(
                 book,
                 cohort.images,
@@ -415,18 +440,22 @@ def _evaluate(study: _Study) -> None:
                 predictions,
                 protocol.evaluation,
                 reads=cohort.reads if cohort.reads.height else None,
+                sittings=sat[0][1].frame if sat else None,
+                notes=[note for _, read in sat for note in read.notes],
                 models=_models(study),
                 protocol_hash=protocol.hash,
                 progress=study.told("evaluate"),
                 known=earlier_heads(book, study.folder("evaluation"), study.folder("report")),
             )
-            record_evidence(run, evidence, ledger_path=book)
+            account = pl.concat([account_of_files(without_used(sat)), evidence.account])
+            record_evidence(run, replace(evidence, account=account), ledger_path=book)
 
+    stamped = {"cohort": study.folder("cohort") / STAMP, **{n: f / STAMP for n, f in folders.items()}}
     study.stage(
         study.folder("evaluation"),
         work,
         config={"evaluation": protocol.evaluation},
-        inputs={"cohort": study.folder("cohort") / STAMP, **{n: f / STAMP for n, f in folders.items()}},
+        inputs=stamped | {f"[reads] {name}": f for name, f in given.items()},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from overread.evaluation.join import layouts, read_layouts
 from overread.evaluation.join.column_names import finding_of, finding_words, renamed
 from overread.evaluation.join.label_states import spelt, state
 from overread.images.deidentification import Deidentification
-from overread.protocol.input_tables import check_sites
+from overread.protocol.input_tables import check_sites, configured
 from overread.protocol.schema import load
-from overread.tables.records.configuration import parse_section, with_settings
+from overread.tables.records.configuration import parse_section
 from overread.tables.records.typed_files import read_toml
 from overread.training.training_config import TrainingConfig
 
@@ -40,7 +40,14 @@ _READERS: dict[str, Callable[..., layouts.Read]] = {
 }
 
 
-def check(file: Path | str, table: str = "", *, config: EvaluationConfig | None = None, **settings: Any) -> list[str]:
+def check(
+    file: Path | str,
+    table: str = "",
+    *,
+    config: EvaluationConfig | None = None,
+    extra_findings: str | Path | Sequence[str | Path] = (),
+    **settings: Any,
+) -> list[str]:
     """Validate a table, a protocol or a configuration exactly as the commands read it.
 
     Parameters
@@ -51,6 +58,8 @@ def check(file: Path | str, table: str = "", *, config: EvaluationConfig | None 
         The table; "" = determined by the name of the file, or else by its columns. A file may hold several tables.
     config : EvaluationConfig, optional
         The configuration with which `evaluate` will read the table: its spellings, and the sites that it names.
+    extra_findings : text, path, or sequence of them
+        Findings of the study's own behind those of the vocabulary, as in `evaluate`.
     **settings
         Fields of EvaluationConfig that replace those of `config`, such as subgroups=("sex",).
 
@@ -73,10 +82,11 @@ def check(file: Path | str, table: str = "", *, config: EvaluationConfig | None 
     """
     file = Path(file)
     if file.suffix == ".toml":
-        if config is not None or settings:
-            raise InputError(file, "a table to be read with --config", "a TOML file", do="Leave --config out.")
+        if config is not None or settings or extra_findings:
+            do = "Leave --config and --extra-findings out; a TOML file states findings in [findings.extra]."
+            raise InputError(file, "a table to be read with --config or --extra-findings", "a TOML file", do=do)
         return _check_toml(file)
-    chosen: EvaluationConfig = with_settings(config or EvaluationConfig(), settings, "check")
+    chosen = configured(config, settings, extra_findings, "check")
     names = [table] if table else _tables_of(file, chosen)
     read = {name: _read(file, name, chosen) for name in names}
     used = {column for r in read.values() for column in r.columns}

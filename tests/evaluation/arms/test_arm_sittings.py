@@ -54,10 +54,29 @@ def test_practice_and_repeats_are_left_out_and_counted():
     assert found.estimates.filter(own).select(names).equals(plain.estimates.filter(own).select(names))
     counted = dict(found.account.filter(unit="sittings").select("reason", "count").rows())
     assert counted == {
-        "practice readings excluded": 5,
+        "practice sittings excluded": 5,
         "repeated readings excluded from reading time and trust": 7,
         "sittings of cases without an evaluated read excluded": 1,
     }
+
+
+def test_where_the_first_round_was_practice_reads_and_sittings_of_the_second_count():
+    reads, labels = simulated(n_readers=3, n_cases=20)
+    sat = sittings(reads).with_columns(role=pl.lit("study"))
+    mine = (pl.col("reader") == "r1") & pl.col("case_id").is_in(reads["case_id"].unique().sort().head(5).to_list())
+    second = [f.with_columns(round=pl.when(mine).then(2).otherwise(1)) for f in (reads, sat)]
+    practice_reads = reads.filter(mine).with_columns(round=pl.lit(1, pl.Int32), score=pl.lit(0.0))
+    practice = sat.filter(mine).with_columns(role=pl.lit("practice"), seconds=pl.lit(900.0))
+    found = study(pl.concat([second[0], practice_reads], how="diagonal_relaxed"), labels,
+                  sittings=pl.concat([second[1], practice.select(second[1].columns)]))  # fmt: skip
+    plain = study(reads, labels, sittings=sat)
+    names = ["analysis", "metric", "rater", "arm", "at", "reference", "estimate", "low", "p"]
+    assert found.estimates.select(names).equals(plain.estimates.select(names))
+    counted = found.account.filter(pl.col("unit").is_in(["reads", "sittings"])).select("unit", "reason", "count").rows()
+    assert [row for row in counted if row not in plain.account.select("unit", "reason", "count").rows()] == [
+        ("reads", "reads in practice sittings excluded", 10),
+        ("sittings", "practice sittings excluded", 10),
+    ]
 
 
 def test_sittings_without_reads_are_refused():

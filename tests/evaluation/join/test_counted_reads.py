@@ -222,11 +222,16 @@ def test_practice_reads_are_left_out_and_counted():
         .otherwise(pl.lit("main"))
     )
     dropped = []
-    left = without_practice(reads, sittings, dropped)
+    left, sat = without_practice(reads, sittings, dropped)
     assert left.height == reads.height - 1
     assert left.filter(reader="b1", case_id="c1").is_empty()
-    assert [(str(d.reason), d.count, d.examples) for d in dropped] == [("practice readings, not evaluated", 1, "b1 c1")]
-    assert without_practice(reads, sittings.drop("role"), dropped).equals(reads)
+    assert sat.height == sittings.filter(role="main").height
+    assert sat.filter(role="practice").is_empty()
+    assert [(d.unit, str(d.reason), d.count, d.examples) for d in dropped] == [
+        ("reads", "reads in practice sittings excluded", 1, "b1 c1"),
+        ("sittings", "practice sittings excluded", sittings.height - sat.height, "b1 c1"),
+    ]
+    assert without_practice(reads, sittings.drop("role"), dropped)[0].equals(reads)
 
 
 def test_the_table_of_makers_is_read_with_its_own_column_names(tmp_path):

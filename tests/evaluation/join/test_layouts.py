@@ -1,6 +1,7 @@
 """Wide files: what is taken, what is refused, what is left and listed."""
 
 import gzip
+import re
 
 import polars as pl
 import pytest
@@ -148,6 +149,35 @@ def test_a_score_that_is_no_finite_number_is_refused(tmp_path, cell):
     path = write(tmp_path / "acme.csv", f"Image Index,Edema\n1.png,{cell}\n2.png,0.5\n")
     with pytest.raises(InputError, match=rf"finite numbers as scores of edema; found 1 that are not \({cell}\)"):
         layouts.predictions(path)
+
+
+PRESENT = "present: 1, yes, y, true, t, positive, pos, present; absent: 0, no, n, false, f, negative, neg, absent"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "image_id,Edema\na,present\nb,absent\nc,maybe\n",
+            "scores of edema; found 3 that are not (present, absent, maybe)",
+        ),
+        ("image_id,Edema\na,pos\nb,2\n", "scores of edema; found 1 that are not (pos)"),
+        ("image_id,call_Edema\na,1\nb,2\n", "decisions in 'call_Edema'"),
+        ("image_id,finding,model,call\na,edema,m,1\nb,edema,m,perhaps\n", "found 1 other values ('perhaps')"),
+        (
+            "image_id,finding,model,score\na,edema,m,yes\nb,edema,m,0.5\n",
+            "numbers in 'score'; found 1 that are not (yes)",
+        ),
+    ],
+)
+def test_a_refused_decision_names_every_valid_word(tmp_path, text, found):
+    with pytest.raises(InputError) as refused:
+        layouts.predictions(write(tmp_path / "acme.csv", text))
+    assert found in str(refused.value)
+    assert PRESENT in str(refused.value)
+    words = re.findall(r"[a-z0-9]+(?=[,;]|$)", PRESENT.replace("present: ", "").replace("absent: ", ""))
+    read = layouts.predictions(write(tmp_path / "a.csv", "case_id,call_Edema\n" + "".join(f"{w},{w}\n" for w in words)))
+    assert read.frame["score"].to_list() == [1.0] * 8 + [0.0] * 8
 
 
 def test_a_column_that_nearly_names_a_finding_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from overread import evaluation as ev
 from overread import tables
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.label_states import with_decisions
 from overread.stats import rates
 
 CONFIG = EvaluationConfig(replicates=100, subgroups=("sex",), minimum_present=5, minimum_absent=5)
@@ -107,6 +108,30 @@ def test_decisions_of_two_raters_are_compared_in_pairs(study):
     assert (rows["p_adjusted"] >= rows["p"]).all()
 
 
+def test_decisions_are_compared_with_the_given_threshold_of_another_model(made):
+    m = made(raters={"acme": 1.5, "beta": 1.0, "gamma": 1.2}, sites={"a": 80}, seed=2)
+    points = [("beta", "mass", "low", 0.3), ("beta", "mass", "high", 0.5), ("beta", "edema", "high", 0.5)]
+    given = pl.DataFrame(points, schema=["model", "finding", "name", "threshold"], orient="row")
+    evidence = run(m.images, m.labels, decided(m.predictions, ("acme",), "mass"), thresholds=given)
+    rows = evidence.estimates.filter(analysis="comparison").filter(pl.col("metric") != "auc_difference")
+    assert set(
+        rows.select("rater", "contrast", "finding", "at").rows()
+    ) == {  # edema has scores in both, gamma no point
+        ("acme", "rater:beta", "mass", "operating_point=low"),
+        ("acme", "rater:beta", "mass", "operating_point=high"),
+    }
+    (truth, one, patient), (_, other, _) = (by_hand(m, r, "mass") for r in ("acme", "beta"))
+    wanted = rates.paired_difference(truth, one, other, cluster=patient)
+    found = rows.filter(at="operating_point=high", metric="sensitivity_difference").row(0, named=True)
+    assert (found["estimate"], found["low"], found["p"]) == (
+        wanted.sensitivity.value,
+        wanted.sensitivity.low,
+        wanted.sensitivity.p,
+    )
+    assert "threshold given in a table of thresholds" in found["note"]
+    assert set(rows["family"]) == {"decisions of acme against beta, internal: 4 tests"}
+
+
 def test_one_case_per_patient_is_compared_by_mcnemar(made):
     m = made(raters={"acme": 1.5, "beta": 1.0}, sites={"a": 120}, per_patient=1)
     rows = run(m.images, m.labels, decided(m.predictions, ("acme", "beta"))).estimates
@@ -155,12 +180,40 @@ def test_one_finding_of_two_values_is_a_decision_and_the_others_stay_scores(made
     rows = evidence.estimates.filter(analysis="standalone")
     refused = rows.filter(metric="auc", finding="edema", at="").row(0, named=True)
     assert np.isnan(refused["estimate"])
-    assert "scores with the values 0 and 1 only are decisions" in refused["note"]
+    assert "scores with two values only are decisions" in refused["note"]
     assert rows.filter(metric="sensitivity", finding="edema", at="decision")["n_cases"].item() == 160
     assert rows.filter(metric="auc", finding="mass")["estimate"].item() > 0.7
     assert rows.filter(metric="auc", finding="(mean)")["note"].item().startswith("mean over 1 finding: mass")
-    line = evidence.account.filter(pl.col("reason").str.starts_with("scores of acme with the values 0 and 1"))
+    line = evidence.account.filter(pl.col("reason").str.starts_with("scores of acme with two values only"))
     assert line["examples"].to_list() == ["edema"]
+
+
+def test_two_values_on_another_scale_are_the_same_decisions_and_counted(made):
+    m = made(raters={"acme": 1.5, "beta": 1.0}, sites={"a": 80})
+    called = decided(m.predictions, ("acme",), "edema")
+    mine = pl.col("model").eq("acme") & pl.col("finding").eq("edema")
+    words = pl.when(mine).then(0.2 + 0.7 * pl.col("score")).otherwise("score")
+    wanted, found = (run(m.images, m.labels, p) for p in (called, called.with_columns(words.alias("score"))))
+    assert found.estimates.equals(wanted.estimates)
+    line = found.account.filter(pl.col("reason_code").str.starts_with("two_values_recoded"))
+    assert line.select("unit", "count", "examples").rows() == [("findings", 1, "edema (0.2, 0.9)")]
+    assert "decisions on another scale, the higher value is a call of present" in line["reason"].item()
+    assert not wanted.account["reason_code"].str.contains("two_values_recoded").any()
+    mean = found.estimates.filter(analysis="standalone", metric="auc", finding="(mean)", rater="acme")
+    assert mean["note"].item().startswith("mean over 1 finding: mass")
+    difference = found.estimates.filter(metric="auc_difference", analysis="comparison")
+    assert set(difference["finding"]) == {"mass", "(mean)"}
+
+
+def test_few_scores_with_two_values_are_no_decisions():
+    ids = [f"{i}" for i in range(9)]
+    few = pl.DataFrame({"case_id": ids, "finding": "mass", "model": "m", "shift": "none", "score": [0.2, 0.9, 0.9] * 3})
+    dropped = []
+    assert with_decisions(tables.Checked(few), dropped).equals(few)
+    assert dropped == []
+    more = pl.concat([few, few.head(1).with_columns(case_id=pl.lit("9"))])
+    assert with_decisions(tables.Checked(more), dropped)["score"].to_list() == [0.0, 1.0, 1.0] * 3 + [0.0]
+    assert [(d.count, d.examples) for d in dropped] == [(1, "mass (0.2, 0.9)")]
 
 
 def test_a_case_of_several_images_is_called_present_if_one_image_is():
@@ -182,7 +235,7 @@ def test_a_case_of_several_images_is_called_present_if_one_image_is():
 def test_a_threshold_for_decisions_is_refused(made):
     m = made(sites={"a": 40})
     given = pl.DataFrame({"model": ["acme"], "finding": ["mass"], "name": ["x"], "threshold": [0.5]})
-    with pytest.raises(InputError, match=r"decisions \(0 and 1 only\) for 1 of them \(acme mass\)"):
+    with pytest.raises(InputError, match=r"decisions \(two values only\) for 1 of them \(acme mass\)"):
         run(m.images, m.labels, decided(m.predictions, ("acme",)), thresholds=given)
 
 

@@ -187,3 +187,42 @@ def test_all_problems_are_in_one_error(made):
             made(sites={"a": 40}),
             table(("a", "edema", "x", 0.5), ("acme", "mass", "x", 30.0), ("acme", "edema", ";", 0.5)),
         )
+
+
+def lesions_read(made, *rows):
+    """Calls of three readers for lung lesions, which nodule and mass stand for; the rows of the mapped output."""
+    m = made(raters={"acme": 1.5}, findings=("nodule", "mass"), sites={"a": 60}, per_patient=1)
+    keys = {"finding": "lung_lesion", "arm": "unaided", "round": 1}
+    cases = m.images["case_id"].unique().sort()
+    reads = [
+        pl.DataFrame({"reader": r, "case_id": cases, "call": ["present", "absent", "absent"] * 20} | keys)
+        for r in ("r1", "r2", "r3")
+    ]
+    whole = {"finding": "lung_lesion", "from": ["nodule", "mass"], "name": "either", "whole": True}
+    config = EvaluationConfig(replicates=100, subgroups=(), minimum_present=5, minimum_absent=5, mapping=(whole,))
+    e = run(m, table(*rows), config=config, reads=pl.concat(reads)).estimates
+    return m, e.filter(analysis="readers", rater="acme [either]", metric="sensitivity", contrast="", reference="expert")
+
+
+def test_one_given_threshold_of_all_parts_is_that_of_their_maximum(made):
+    points = [("acme", f, n, t) for f in ("nodule", "mass") for n, t in (("low", 0.4), ("high", 0.6))]
+    m, rows = lesions_read(made, *points)
+    assert {at.partition(";")[0] for at in rows["at"]} == {"operating_point=low", "operating_point=high"}
+    top = m.predictions.group_by("image_id").agg(pl.col("score").max())
+    ill = m.labels.group_by("case_id").agg((pl.col("state").cast(pl.String) == "present").any())
+    scores = top.join(ill.filter("state"), left_on="image_id", right_on="case_id")["score"]
+    for name, threshold in (("low", 0.4), ("high", 0.6)):
+        row = rows.filter(at=f"operating_point={name}").row(0, named=True)
+        assert row["estimate"] == pytest.approx((scores >= threshold).mean())
+        assert row["n_cases"] == 60
+        assert "threshold given in a table of thresholds, not fitted here; all test cases are evaluated" in row["note"]
+
+
+def test_different_given_thresholds_of_the_parts_are_not_applied_to_their_maximum(made):
+    _, rows = lesions_read(made, ("acme", "nodule", "x", 0.4), ("acme", "mass", "x", 0.6))
+    assert rows.height
+    assert not rows["at"].str.contains("operating_point=x").any()
+    assert rows["note"].str.contains("given thresholds x of nodule, mass differ: not applied to their maximum").all()
+    _, rows = lesions_read(made, ("acme", "nodule", "x", 0.4))
+    assert not rows["at"].str.contains("operating_point=x").any()
+    assert not rows["note"].str.contains("differ").any()

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from overread import evaluation as ev
+from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 
 pytestmark = pytest.mark.slow
@@ -69,3 +70,16 @@ def test_means_over_seeds_of_two_variants_are_contrasted(made):
     assert (row["rater"], row["contrast"], row["level"]) == ("none", "rater:all", "F − M")
     assert row["estimate"] == pytest.approx(means["none"] - means["all"])
     assert row["low"] < row["estimate"] < row["high"]
+
+
+def test_an_ensemble_of_members_is_the_baseline_of_the_means_over_seeds(made):
+    names = [f"{v}/seed-{k}" for v in ("none", "all") for k in (1, 2)]
+    members = {v: tuple(n for n in names if n.startswith(v)) for v in ("none", "all")}
+    e = evaluated(made, names, members=members, baseline_model="none")
+    rows = e.filter(analysis="seeds", metric="auc_difference_contrast", finding="(mean)")
+    assert rows.select("rater", "contrast").rows() == [("all", "rater:none")]
+    assert "compared with the baseline model none" in rows["note"].item()
+    with pytest.raises(
+        InputError, match="one of the models all/seed-1, all/seed-2, none/seed-1, none/seed-2, none, all"
+    ):
+        evaluated(made, names, members=members, baseline_model="nones")

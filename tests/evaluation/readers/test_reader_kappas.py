@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from overread import evaluation as ev
+from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.stats import agreement
 
@@ -174,3 +175,27 @@ def test_nothing_helps_where_readers_of_a_block_gave_one_answer():
     assert "readers with one answer only gave 50% of the votes: 0, 1, 2" not in reason  # readers have their names
     assert "readers with one answer only gave 50% of the votes: a1, a2, a3" in reason
     assert "neither Beta priors nor common rates in each block of readers identify it" in reason
+
+
+def test_priors_give_a_dawid_skene_reference_where_the_votes_do_not_identify_it(crossed):
+    table = np.column_stack([crossed[0], np.zeros(150)])  # the fourth reader calls nothing present
+    readers = ("r1", "r2", "r3", "r4")
+    alone = evaluated(table, readers, per_patient=3)
+    refused = alone.account.filter(unit="reference standards")["reason"].item()
+    assert "with Beta priors on the rates (evaluation.dawid_skene_prior) it would be identified" in refused
+    prior = {"sensitivity": (4, 2), "specificity": (4, 2)}
+    evidence = evaluated(table, readers, per_patient=3, dawid_skene_prior=prior)
+    want = agreement.dawid_skene(table, classes=[0, 1], start="best", prior=agreement.RatePrior(**prior))
+    rows = evidence.estimates.filter(analysis="readers", reference="dawid-skene", metric="estimated_sensitivity")
+    assert rows["estimate"].to_list() == pytest.approx(want.sensitivity.tolist(), rel=1e-9)
+    said = "priors: sensitivity Beta(4, 2), specificity Beta(4, 2), prevalence Beta(1, 1)"
+    assert rows["note"].str.contains(f"posterior mode under Beta priors; {said}", literal=True).all()
+    assert evidence.account.filter(unit="reference standards").is_empty()
+
+
+def test_priors_that_are_none_are_refused_all_at_once():
+    with pytest.raises(InputError) as refused:
+        EvaluationConfig(dawid_skene_prior={"sensitivty": (4, 2), "specificity": (0.5, 2), "prevalence": (1, 1)})
+    text = str(refused.value)
+    assert "rates sensitivity, specificity, prevalence; found 'sensitivty'. Did you mean 'sensitivity'?" in text
+    assert "dawid_skene_prior.specificity: expected two finite numbers of at least 1" in text

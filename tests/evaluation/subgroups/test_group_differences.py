@@ -154,7 +154,7 @@ def test_named_groups_replace_the_default_and_a_baseline_model_is_subtracted(mad
     m = made(raters={"acme": 1.5, "beta": 1.0, "gamma": 0.8}, sites={"": 200}, findings=("edema",))
     config = EvaluationConfig(
         replicates=100,
-        group_differences=(("age_band", "60-79", "18-39"),),
+        group_differences=("age_band: 60-79 - 18-39",),
         baseline_model="beta",
         subgroups=("age_band",),
     )
@@ -169,16 +169,16 @@ def test_named_groups_replace_the_default_and_a_baseline_model_is_subtracted(mad
 
 def test_levels_and_models_that_do_not_exist_are_refused_together(made):
     m = made(sites={"": 40}, findings=("edema",))
-    config = EvaluationConfig(replicates=100, group_differences=(("view", "APP", "PA"),), baseline_model="acne")
+    config = EvaluationConfig(replicates=100, group_differences=("view: APP - PA",), baseline_model="acne")
     with pytest.raises(InputError, match=r"levels of view in the evaluated cases: AP, PA") as error:
         ev.evaluate(m.images, m.labels, m.predictions, config, rng=np.random.default_rng(1))
     assert "Did you mean 'acme'?" in str(error.value)
     with pytest.raises(InputError, match="Did you mean 'sex'"):
-        EvaluationConfig(group_differences=(("sexx", "F", "M"),))
+        EvaluationConfig(group_differences=("sexx: F - M",))
     with pytest.raises(InputError, match="two different levels"):
-        EvaluationConfig(group_differences=(("sex", "F", "F"),))
+        EvaluationConfig(group_differences=("sex: F - F",))
     with pytest.raises(InputError, match="each pair of levels once"):
-        EvaluationConfig(group_differences=(("sex", "F", "M"), ("sex", "M", "F")))
+        EvaluationConfig(group_differences=("sex: F - M", "sex: M - F"))
 
 
 @pytest.mark.slow

@@ -244,8 +244,30 @@ def test_coverage_of_the_summaries_and_size_of_their_test():
 
 
 @pytest.mark.filterwarnings("error")
-def test_two_valued_probabilities_give_no_warning_and_no_interval():
+def test_two_valued_probabilities_give_no_warning():
+    """36 cases at 0.1, of which 12 are present, and 4 at 0.9, of which 2 are present."""
     x = np.arange(40) % 10 == 0
     curve = smooth_curve(np.arange(40) % 3 == 0, np.where(x, 0.9, 0.1))
-    assert isnan(curve.e90.low)
-    assert isnan(curve.e90.high)
+    np.testing.assert_allclose(curve.observed, [1 / 3, 1 / 2])
+    assert curve.ici.value == pytest.approx((36 * (1 / 3 - 0.1) + 4 * (0.9 - 1 / 2)) / 40)
+    assert curve.ici.low < curve.ici.value < curve.ici.high
+
+
+def test_two_probabilities_are_judged_by_their_proportions_although_one_fills_the_window():
+    """261 cases at 0.2, of which 87 (1/3) are present, and 39 at 0.8, of which 26 (2/3) are present: both 2/15 away."""
+    p = np.array([0.2] * 261 + [0.8] * 39)  # the sum of 261 times 0.2 divided by 261 is not 0.2
+    curve = smooth_curve(np.r_[np.arange(261) < 87, np.arange(39) < 26], p)
+    np.testing.assert_allclose(curve.probability, [0.2, 0.8])
+    np.testing.assert_allclose(curve.observed, [1 / 3, 2 / 3])
+    assert _summaries(curve) == pytest.approx((2 / 15,) * 4)
+    assert curve.ici.low < 2 / 15 < curve.ici.high
+
+
+def test_the_reason_for_no_interval_is_the_variance_or_the_few_distances():
+    p = [0.19, 0.19, 0.23, 0.23, 0.35, 0.66, 0.76, 0.76]
+    few = smooth_curve([1, 1, 1, 1, 1, 1, 1, 0], p).e50
+    assert isnan(few.se)
+    assert few.note == "no CI: too few distinct distances from the diagonal to estimate the variance of this quantile"
+    none = smooth_curve([0] * 20 + [1] * 20, [0.5] * 20 + [0.75] * 20).emax
+    assert none.value == 0.5
+    assert none.note == "no CI: the estimated variance is 0"

@@ -1,4 +1,4 @@
-"""ROC curves of the ratings of every reader and of the average reader in each arm."""
+"""ROC curves of the ratings of every reader and of the mean of the readers in each arm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Differences between arms: of the mean reader with Holm's adjustment, of every reader, and against a margin."""
+"""Differences between arms: of the mean of the readers, Holm-adjusted, of every reader, and against a margin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARGIN = "margin="
 
 
 def difference_rows(studies: Sequence[ArmStudy]) -> list[Row]:
-    """Return every difference of two arms, later minus earlier, of the mean reader and of every reader."""
+    """Return every difference of two arms, later minus earlier, of the mean of the readers and of every reader."""
     rows: list[Row] = []
     for study in studies:
         for pair, estimate in study.pairs.items():
@@ -34,7 +34,7 @@ def difference_rows(studies: Sequence[ArmStudy]) -> list[Row]:
 
 
 def margin_rows(reads: ArmReads, metric: Metric) -> list[Row]:
-    """Return the tests of non-inferiority of the mean reader: one-sided, difference above minus the margin."""
+    """Return the tests of non-inferiority of the mean of the readers: one-sided, difference above minus the margin."""
     margin = reads.context.config.margin
     if not margin:
         return []
@@ -58,7 +58,7 @@ def unjudged_rows(reads: ArmReads, metric: Metric) -> list[Row]:
 
 
 def adjust(rows: Sequence[Row], cutoff: str) -> None:
-    """Adjust the p values of the mean reader by Holm over findings and pairs of arms, in place.
+    """Adjust the p values of the mean of the readers by Holm over findings and pairs of arms, in place.
 
     The families are the AUCs, and both rates together, for each reference standard; the rows are those of one rating
     cut-off, "" = none. A difference without a test counts as p = 1; a family of one test needs no adjustment, and

@@ -1,4 +1,4 @@
-"""The mean reader and every reader in each arm."""
+"""The mean of the readers and every reader in each arm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from overread.evaluation.readers.reader_points import point, point_rows
 
 
 def mean_rows(study: ArmStudy) -> list[Row]:
-    """Return the value of the mean reader in every arm of a study."""
+    """Return the value of the mean of the readers in every arm of a study."""
     reads, config = study.reads, study.reads.context.config
     return [
         row(

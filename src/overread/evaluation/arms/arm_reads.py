@@ -63,7 +63,7 @@ class ArmReads:
         return self.context.note_on(self.answers.finding, self.reference)
 
     def place(self, rater: str, arm: str) -> EstimateKey:
-        """Return the key of an estimate of a reader or of the mean reader in one arm."""
+        """Return the key of an estimate of a reader or of the mean of the readers in one arm."""
         none = np.empty(0, np.intp)
         policy = self.context.config.uncertain_calls
         reads = ReadSelection(self.answers.finding, arm, policy, none, none, none, none.astype(np.bool_))
@@ -95,7 +95,6 @@ def answers_of(context: ReaderContext, finding: str) -> Iterator[Answers]:
         if index.size:
             arms = np.unique(panel.arm[index])
             values = np.full((arms.size, len(panel.readers), len(panel.case_id)), np.nan)
-            index = index[np.argsort(-panel.round[index], kind="stable")]  # the first round is written last, and stays
             values[np.searchsorted(arms, panel.arm[index]), panel.reader[index], panel.case[index]] = answer[index]
             yield Answers(finding, metrics, at, tuple(panel.arms[a] for a in arms), values)
 

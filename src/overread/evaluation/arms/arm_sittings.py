@@ -13,8 +13,8 @@ from overread.evaluation.arms.arm_settings import ordered_arms
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, row
 from overread.evaluation.context.reader_context import ReaderContext
 from overread.evaluation.join.account import Dropped, examples_of
-from overread.evaluation.join.counted_reads import PRACTICE
-from overread.evaluation.join.read_matching import READERS
+from overread.evaluation.join.counted_reads import READING, SITTING
+from overread.evaluation.join.read_matching import READERS, ReadJoin
 from overread.stats.estimate import Estimate
 from overread.stats.reader_studies import trust_difference
 from overread.stats.reading_time import reading_time_ratio
@@ -22,12 +22,17 @@ from overread.stats.reading_time import reading_time_ratio
 _KEY = ("reader", "case_id")
 
 
-def first_sittings(sittings: pl.DataFrame, cases: pl.DataFrame, dropped: list[Dropped]) -> pl.DataFrame:
-    """Return the sittings of the read cases without practice and repeats, and count the others."""
+def first_sittings(sittings: pl.DataFrame, joined: ReadJoin, dropped: list[Dropped]) -> pl.DataFrame:
+    """Return the sittings of the first readings of the read cases, and count the others.
+
+    The first reading is that of the reads: of two sittings the first may have been practice, which is removed before.
+    """
+    readings = pl.concat([joined.reads.select(SITTING), sittings.select(SITTING)], how="vertical_relaxed")
+    firsts = readings.group_by(READING).agg(pl.col("round").min().alias("_first"))
+    sittings = sittings.join(firsts, on=list(READING), how="left", maintain_order="left")
     for name, out in (
-        ("sittings_of_practice", pl.col("role").fill_null("") == PRACTICE),
-        ("sittings_again", pl.col("round") > 1),
-        ("sittings_of_other_cases", ~pl.col("case_id").is_in(cases["case_id"].to_list())),
+        ("sittings_again", pl.col("round") > pl.col("_first")),
+        ("sittings_of_other_cases", ~pl.col("case_id").is_in(joined.cases["case_id"].to_list())),
     ):
         lost = sittings.filter(out)
         if lost.height:
@@ -40,7 +45,7 @@ def first_sittings(sittings: pl.DataFrame, cases: pl.DataFrame, dropped: list[Dr
         lost = sittings.filter(empty)
         if 0 < lost.height < sittings.height:  # a table without the column has nothing to lose
             dropped.append(Dropped("sittings", codes.note(name), lost.height, examples_of(lost, _KEY)))
-    return sittings
+    return sittings.drop("_first")
 
 
 def sitting_rows(context: ReaderContext) -> list[Row]:

@@ -34,7 +34,6 @@ class ReadMatrix:
     score: Mapping[tuple[str, str], Floats]  # by finding and rater (n_cases,)
     case: Codes  # (n_reads,)
     reader: Codes  # (n_reads,)
-    round: Codes  # (n_reads,)
     arm: Codes  # (n_reads,)
     finding: Codes  # (n_reads,)
     call: Mapping[str, Floats]  # by policy (n_reads,)
@@ -87,7 +86,6 @@ def read_panel(joined: ReadJoin, config: EvaluationConfig, *, raters: Sequence[s
         score=score,
         case=_codes(reads["case_id"], names),
         reader=_codes(reads["reader"], readers),
-        round=reads["round"].to_numpy().astype(np.intp),
         arm=_codes(reads["arm"], arms),
         finding=_codes(reads["finding"], findings),
         call={p: reads[p].cast(pl.Float64).fill_null(np.nan).to_numpy() for p in UNCERTAIN},

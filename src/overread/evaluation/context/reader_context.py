@@ -25,6 +25,7 @@ from overread.evaluation.context.thresholds import (
     from_model,
     from_tune,
     locked_points,
+    mapped_points,
 )
 from overread.evaluation.evaluation_config import EvaluationConfig
 from overread.evaluation.join.label_states import DECISION
@@ -240,9 +241,10 @@ def _points(
     )
     read_patients = set(joined.cases.join(joined.reads.cases, on="case_id", how="semi")["patient_id"])  # type: ignore[union-attr]
     points = {}
+    mappings = {(m.finding, m.rater(r)): m for m in context.config.mapped() for r in context.raters}
     for finding, raters in read_matrix.outputs.items():
         for rater in raters:
-            frozen = None
+            frozen, words = None, codes.NONE
             model = models[rater]
             own = context.frozen[model].own if rater == model else locked_points(context.panel, rater, {})
             if finding in own:  # given, or decisions: nothing is fitted, and every read case is tested
@@ -251,10 +253,17 @@ def _points(
                     own[finding].thresholds[finding], everything, own[finding].words
                 )
                 continue
+            if (finding, rater) in mappings:
+                given, words = mapped_points(context.frozen[model].own, mappings[finding, rater])
+                if given:
+                    everything = np.ones(len(read_matrix.case_id), dtype=bool)
+                    points[finding, rater] = ReaderThresholds(given, everything, words)
+                    continue
             if ground is not None:
                 unread = np.array([p not in read_patients for p in ground.patients])
                 frozen = _frozen(ground, tune, context, (finding, rater, model), (unread, half))
-            points[finding, rater] = _on_reads(frozen, ground, read_matrix, finding)
+            found = _on_reads(frozen, ground, read_matrix, finding)
+            points[finding, rater] = replace(found, words=codes.notes(found.words, words))
     return points
 
 

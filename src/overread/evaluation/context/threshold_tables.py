@@ -138,7 +138,7 @@ def _decided(given: pl.DataFrame, decided: frozenset[Pair]) -> list[InputError]:
     ]
     if not wrong:
         return []
-    found = f"decisions (0 and 1 only) for {len(wrong)} of them"
+    found = f"decisions (two values only) for {len(wrong)} of them"
     do = "Decisions need no threshold: leave these rows out, or give the scores."
     return [InputError("thresholds", "scores that thresholds apply to", found, examples=wrong, do=do)]
 

@@ -22,6 +22,7 @@ from overread.evaluation.context.estimate_rows import count
 from overread.evaluation.context.score_matrix import Bools, Floats, ScoreMatrix
 from overread.evaluation.context.site_populations import Population
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.finding_mapping import Mapped
 from overread.evaluation.join.label_states import DECISION
 from overread.stats import calibration, rates
 from overread.stats.calibration.recalibration import Recalibration
@@ -193,6 +194,26 @@ def _checked_reach(threshold: Threshold, score: Floats) -> Threshold:
         return threshold
     name = "threshold_calls_none" if threshold.value > known.max() else "threshold_calls_all"
     return Threshold(threshold.value, codes.note(name, low=float(known.min()), high=float(known.max())))
+
+
+def mapped_points(own: Mapping[str, Frozen], mapped: Mapped) -> tuple[dict[str, Threshold], Text]:
+    """Return the given thresholds of the parts of a mapped output that apply to their maximum, and words on them.
+
+    A threshold applies if all parts have it by the same name and with the same value: the maximum reaches it if one
+    part does. `own` holds the locked operating points of the model by finding. Without given thresholds of all parts
+    both results are empty; where values differ, the words say that they are not used.
+    """
+    parts = [own[p] for p in mapped.parts if p in own and own[p].origin == "given"]
+    if len(parts) < len(mapped.parts):
+        return {}, codes.NONE
+    first, *rest = (part.thresholds[name] for part, name in zip(parts, mapped.parts, strict=True))
+    shared = {n: t for n, t in first.items() if all(n in r for r in rest)}
+    found = {n: t for n, t in shared.items() if all(r[n].value == t.value for r in rest)}
+    if rest:  # whether every score of one part reaches its threshold is not known of the maximum
+        found = {n: Threshold(t.value) for n, t in found.items()}
+    differing = tuple(n for n in shared if n not in found)
+    note = codes.note("part_thresholds_differ", parts=mapped.parts, names=differing) if differing else codes.NONE
+    return found, codes.notes(*(part.words for part in parts), note) if found else note
 
 
 def needs_fitting(panel: ScoreMatrix, rater: str, models: Mapping[str, Mapping[str, Any]], given: Given) -> bool:

@@ -20,23 +20,30 @@ PRACTICE = "practice"  # the role of sittings in which readers learn the page
 _KEY = ("case_id", "finding")
 
 
-def without_practice(reads: pl.DataFrame, sittings: pl.DataFrame, dropped: list[Dropped]) -> pl.DataFrame:
-    """Return the reads without those of practice sittings (column `role`), which are counted.
+def without_practice(
+    reads: pl.DataFrame, sittings: pl.DataFrame, dropped: list[Dropped]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return reads and sittings without those of practice sittings (column `role`), both counted.
 
     >>> reads = pl.DataFrame({"reader": ["a", "a"], "case_id": ["1", "2"], "arm": ["", ""], "round": [1, 1]})
     >>> sittings = reads.with_columns(role=pl.Series(["practice", "main"]))
-    >>> without_practice(reads, sittings, [])["case_id"].to_list()
-    ['2']
+    >>> [left["case_id"].to_list() for left in without_practice(reads, sittings, [])]
+    [['2'], ['2']]
     """
     if "role" not in sittings.columns:
-        return reads
+        return reads, sittings
     practice = sittings.filter(pl.col("role").cast(pl.String) == PRACTICE).select(SITTING).unique()
-    lost = reads.join(practice, on=list(SITTING), how="semi", maintain_order="left")
-    if lost.is_empty():
-        return reads
-    reason = codes.note("practice_reads")
-    dropped.append(Dropped("reads", reason, lost.select(SITTING).n_unique(), examples_of(lost, ("reader", "case_id"))))
-    return reads.join(practice, on=list(SITTING), how="anti", maintain_order="left")
+    kept = []
+    for unit, frame, reason in (
+        ("reads", reads, codes.note("practice_reads")),
+        ("sittings", sittings, codes.note("sittings_of_practice")),
+    ):
+        lost = frame.join(practice, on=list(SITTING), how="semi", maintain_order="left")
+        if lost.height:
+            shown = examples_of(lost, ("reader", "case_id"))
+            dropped.append(Dropped(unit, reason, lost.select(SITTING).n_unique(), shown))
+        kept.append(frame.join(practice, on=list(SITTING), how="anti", maintain_order="left"))
+    return kept[0], kept[1]
 
 
 def first_readings(reads: pl.DataFrame, dropped: list[Dropped]) -> tuple[pl.DataFrame, pl.DataFrame]:

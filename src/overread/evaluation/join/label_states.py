@@ -39,7 +39,12 @@ MISSING = (*PROGRAMS, *UNKNOWN)
 WORDS = "1 (present), 0 (absent), -1 (uncertain), YES, NO, HEDGE, true, false"
 Pair = tuple[str, str]  # a rater and a finding
 DECISION = "decision"  # the operating point of decisions, which have no threshold
+DECISIONS = "; ".join(
+    f"{state}: {', '.join(word for word, meaning in _STATES.items() if meaning == state)}"
+    for state in ("present", "absent")
+)
 _TEXT = (pl.String, pl.Boolean)
+FEWEST_TWO_VALUED = 10  # scores; among fewer, a score of many values may have two by chance
 _DECISIONS = {"call", "decision"}  # parts of a column's name that say that it holds decisions
 
 
@@ -109,6 +114,41 @@ def decided_pairs(scores: pl.DataFrame, rater: str = "rater") -> frozenset[Pair]
     return frozenset((str(r), str(f)) for r, f in found.select(rater, "finding").iter_rows())
 
 
+def with_decisions(predictions: tables.Checked, dropped: list[Dropped]) -> tables.Checked:
+    """Return the predictions with scores of two values as decisions: the higher value is 1, the lower 0; counted.
+
+    Such scores do not rank the cases of one call, so that their AUC is the mean of the sensitivity and the specificity
+    of the one decision, as it would be for the values 0 and 1. Models and findings with fewer than 10 scores are left
+    as they are.
+    """
+    plain = pl.col("shift") == "none"
+    pairs = (
+        predictions.filter(plain)
+        .group_by("model", "finding")
+        .agg(
+            pl.col("score").min().alias("_low"),
+            pl.col("score").max().alias("_high"),
+            pl.col("score").n_unique().alias("_values"),
+            pl.len().alias("_n"),
+        )
+    )
+    is_decision = (pl.col("_low") == 0) & (pl.col("_high") == 1)
+    pairs = pairs.filter((pl.col("_values") == 2) & (pl.col("_n") >= FEWEST_TWO_VALUED) & ~is_decision)
+    if pairs.is_empty():
+        return predictions
+    for (model,), own in sorted(pairs.partition_by("model", as_dict=True).items()):
+        values = (pl.col(c).round_sig_figs(4) for c in ("_low", "_high"))
+        named = own.sort(pl.col("finding").cast(pl.String)).select(pl.format("{} ({}, {})", "finding", *values))
+        shown = "; ".join(named.to_series().head(5))
+        dropped.append(Dropped("findings", codes.note("two_values_recoded", rater=str(model)), own.height, shown))
+    both = predictions.join(
+        pairs.select("model", "finding", "_high"), on=["model", "finding"], how="left", maintain_order="left"
+    )
+    decision = (pl.col("score") == pl.col("_high")).cast(pl.Float64)
+    recoded = pl.when(plain & pl.col("_high").is_not_null()).then(decision).otherwise("score")
+    return tables.Checked(both.with_columns(recoded.alias("score")).drop("_high"))
+
+
 def decided_columns(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Return the columns that hold decisions: by their name (`call_Effusion`), or because every cell is a word."""
     found = []
@@ -141,7 +181,7 @@ def decision_numbers(
         wrong = said["said"].is_not_null() & ~states.is_in(["present", "absent"]).fill_null(False)
         if wrong.any():
             shown = [f"'{v}'" for v in said["said"].filter(wrong).unique(maintain_order=True).head(5)]
-            expected = f"decisions in '{name}': 1, 0, present, absent, yes, no, true or false"
+            expected = f"decisions in '{name}' ({DECISIONS})"
             do = (
                 "Leave undecided cases out, name the column as a score, or say what your own words mean: "
                 "evaluation.spellings.call."
@@ -152,6 +192,13 @@ def decision_numbers(
     if problems:
         raise InputError.all(problems)
     return frame
+
+
+def decision_advice(values: pl.Series) -> str:
+    """Suggest how to write decisions where some of these texts of a column of scores are words for them; "" if none."""
+    if not values.to_frame("said").select(state().is_in(["present", "absent"]).fill_null(False).any()).item():
+        return ""
+    return f"Decisions are a column named call, or words in every cell ({DECISIONS})."
 
 
 def missing_as_null(column: str = "said") -> pl.Expr:

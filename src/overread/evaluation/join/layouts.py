@@ -32,6 +32,7 @@ from overread.evaluation.join.label_states import (
     WORDS,
     column_of_lists,
     decided_columns,
+    decision_advice,
     decision_numbers,
     examples,
     findings_like,
@@ -237,7 +238,9 @@ def predictions(
             is_empty = long["score"].is_null()  # an empty cell of a long file is refused
             long, empty = unscored(long, ["score"])
             long, dropped = long.filter(pl.col("score").is_not_null() | is_empty), dropped + empty
-        if call:
+        if not call:
+            _refuse_words(long, path)
+        else:
             long = decision_numbers(long.rename({"score": call}), [call], path, given.get("call"))
             long = long.rename({call: "score"})
     else:
@@ -330,6 +333,16 @@ def _scores(
     return numbers, empty
 
 
+def _refuse_words(long: pl.DataFrame, path: Given) -> None:
+    """Refuse words for decisions in the column `score` of a long file, with the column that holds decisions."""
+    if long.schema.get("score") != pl.String:
+        return
+    wrong = long["score"].filter(long["score"].cast(pl.Float64, strict=False).is_null()).drop_nulls()
+    if do := decision_advice(wrong):
+        shown = wrong.unique(maintain_order=True).head(5)
+        raise InputError(path, "numbers in 'score'", f"{wrong.len():,} that are not", examples=shown, do=do)
+
+
 def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Given) -> InputError | None:
     if not (given.dtype.is_numeric() or given.dtype in (pl.String, pl.Null)):
         return InputError(path, f"numbers as scores of {finding}", f"values of the type {given.dtype}")
@@ -337,7 +350,8 @@ def _score_problem(given: pl.Series, number: pl.Series, finding: str, path: Give
     if not wrong.any():
         return None
     shown = given.filter(wrong).cast(pl.String).unique(maintain_order=True).head(5)
-    do = tables.number_advice(shown) or "Score these images again, or leave the cell empty: it is then not scored."
+    do = tables.number_advice(shown) or decision_advice(shown)
+    do = do or "Score these images again, or leave the cell empty: it is then not scored."
     return InputError(
         path, f"finite numbers as scores of {finding}", f"{int(wrong.sum()):,} that are not", examples=shown, do=do
     )

@@ -19,7 +19,7 @@ from overread.evaluation.join.unmatched import matched
 from overread.findings import Vocabulary
 
 READ = ("reader", "case_id", "arm", "round")
-READERS = "(readers)"  # the average reader, where a row names one
+READERS = "(readers)"  # the mean of the readers or the pooled readers, where a row names one
 RESERVED = (READERS, "(mean)")
 FEW_READS = 10  # present or absent reads below which a reader is a point without an interval
 
@@ -121,7 +121,7 @@ def _sound(reads: pl.DataFrame) -> pl.DataFrame:
 
 
 def _plain_names(reads: pl.DataFrame) -> None:
-    """Refuse readers named like the average reader or a mean."""
+    """Refuse readers named like the mean of the readers or a mean over findings."""
     reserved = [r for r in reads["reader"].unique().sort() if r in RESERVED]
     if reserved:
         do = "Name the reader otherwise."

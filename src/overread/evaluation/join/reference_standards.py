@@ -6,7 +6,7 @@ An uncertain call is a vote only under a policy, so every derived reference stan
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import polars as pl
@@ -116,14 +116,14 @@ def truths(labels: pl.DataFrame, reads: pl.DataFrame, config: EvaluationConfig, 
     )
     frames = [source_truths.filter(pl.col("reference").is_in(list(names)))]
     votes, arm = _voting(reads, config)
-    derived = _Derived({}, {})
+    derived = _Derived({}, {}, config.rate_prior())
     for finding in reads["finding"].unique().sort():
         mine = votes.filter(finding=finding)
         unsure = bool((mine["call"] == "uncertain").any())  # else one vote stands for every policy, under ""
         for policy in UNCERTAIN if unsure else (config.uncertain_calls,):
             for name in (n for n in DERIVED if n in names):
                 counted = dropped if policy == config.uncertain_calls else []
-                frames.append(_derived(mine, (finding, name, policy), derived, counted, "" if not unsure else policy))
+                frames.append(_derived(mine, (finding, name, policy), derived, counted, policy if unsure else ""))
     if arm and any(n in DERIVED for n in names):
         words = codes.note("votes_of_one_arm", arm=arm)
         dropped.append(Dropped("reads", words, votes.select("reader", "case_id").n_unique()))
@@ -142,10 +142,13 @@ def _names(sources: Sequence[str], config: EvaluationConfig, derived: Sequence[s
 
 @dataclass(frozen=True, slots=True)
 class _Derived:
-    """Notes and estimated rates by finding and policy, filled while the reference standards are derived."""
+    """Notes and estimated rates by finding and policy, filled while the reference standards are derived, with the
+    priors.
+    """
 
     notes: dict[tuple[str, str, str], Text]
     estimated: dict[tuple[str, str], Mapping[str, tuple[float, ...]]]
+    prior: agreement.RatePrior | None
 
 
 def _voting(reads: pl.DataFrame, config: EvaluationConfig) -> tuple[pl.DataFrame, str]:
@@ -169,9 +172,9 @@ def _derived(
                 shown = "; ".join(np.array(cases)[count][:5])
                 dropped.append(Dropped("cases", codes.note(name_of_note, finding=finding), int(count.sum()), shown))
     else:
-        model = agreement.dawid_skene(table, reader=readers, classes=[0, 1], start="best")
+        model = agreement.dawid_skene(table, reader=readers, classes=[0, 1], start="best", prior=results.prior)
         if not model.identified:
-            words = codes.notes(codes.note(REFUSED, finding=finding), model.reasons, _what_holds(table))
+            words = codes.notes(codes.note(REFUSED, finding=finding), model.reasons, _what_holds(table, results.prior))
             if not np.isnan(table).all():
                 results.notes[finding, name, under] = words
                 dropped.append(Dropped("reference standards", words, 1))
@@ -189,6 +192,7 @@ def _derived(
             else codes.note("dawid_skene_not_converged"),
             codes.note("dawid_skene_prevalence", prevalence=float(model.prevalence[1]), more=other[0], fewer=other[1]),
             model.note,
+            _prior_note(results.prior),
         )
     keep = ~np.isnan(truth)
     return _truth_frame(np.array(cases, dtype=object)[keep].tolist(), (truth[keep] == 1).tolist(), key, under)
@@ -206,11 +210,21 @@ def _truth_frame(cases: Sequence[str], truth: Sequence[bool], key: tuple[str, st
     )
 
 
-def _what_holds(table: Floats) -> Text:
-    """Name the variants of the model that these votes identify: with priors, or within blocks of readers."""
+def _prior_note(prior: agreement.RatePrior | None) -> Text:
+    """State the parameters of the priors."""
+    if prior is None:
+        return codes.NONE
+    parameters = {f.name: "Beta({:g}, {:g})".format(*getattr(prior, f.name)) for f in fields(prior)}
+    return codes.note("dawid_skene_priors", **parameters)
+
+
+def _what_holds(table: Floats, prior: agreement.RatePrior | None) -> Text:
+    """Name the variants of the model that these votes identify: with priors, where there are none, or within blocks of
+    readers.
+    """
     blocks = agreement.find_blocks(~np.isnan(table))
     held = []
-    if agreement.dawid_skene(table, classes=[0, 1], start="best", prior=WEAK_PRIOR).identified:
+    if prior is None and agreement.dawid_skene(table, classes=[0, 1], start="best", prior=WEAK_PRIOR).identified:
         held.append(codes.note("priors_identify"))
     each = [np.flatnonzero(blocks == b) for b in range(int(blocks.max(initial=-1)) + 1)]
     if each and all(

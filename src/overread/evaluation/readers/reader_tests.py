@@ -96,9 +96,8 @@ def first_reads(
         mine = (panel.finding == panel.findings.index(reads.finding)) & (panel.arm == panel.arms.index(reads.arm))
         index = np.flatnonzero(mine & ~np.isnan(panel.graded) & panel.scored(reads.finding)[panel.case])
         answer = panel.graded[index]
-    order = np.argsort(-panel.round[index], kind="stable")  # the first round is written last, and stays
     table = np.full((len(panel.readers), len(panel.case_id)), np.nan)
-    table[panel.reader[index][order], panel.case[index][order]] = answer[order]
+    table[panel.reader[index], panel.case[index]] = answer
     table[panel.not_judged(reads.finding, reference)] = np.nan
     columns = np.flatnonzero(~np.isnan(truth) & ~np.isnan(table).all(axis=0))
     return ReaderTable(truth[columns] == 1, panel.patient[columns], columns, table[:, columns])
@@ -163,7 +162,7 @@ def _row(
 
 
 def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
-    """Return the AUC of the model and its difference from the mean reader, for graded reads."""
+    """Return the AUC of the model and its difference from the mean of the readers, for graded reads."""
     table = first_reads(context, reads, truth, reference=reference, graded=True)
     if not table.readers.any():
         return []

@@ -102,7 +102,7 @@ class GroupPair:
 def group_pairs(context: AnalysisContext) -> list[GroupPair]:
     """Return the configured pairs of groups, or else those of every subgroup column with exactly two levels."""
     if context.config.group_differences:
-        return [GroupPair(*names, True) for names in context.config.group_differences]
+        return [GroupPair(*names, True) for names in context.config.difference_names()]
     columns = {name: ordered(context, name, column) for name, column in context.panel.groups.items()}
     return [GroupPair(name, levels[0], levels[1], False) for name, levels in columns.items() if len(levels) == 2]
 
@@ -115,16 +115,17 @@ def check_groups(panel: ScoreMatrix, raters: Sequence[str], config: EvaluationCo
     for a, b in config.subgroup_intersections:
         columns[f"{a}{CROSS}{b}"] = [f"{x}{CROSS}{y}" for x in columns[a] for y in columns[b]]
     problems = []
-    for column, *levels in config.group_differences:
+    for column, *levels in config.difference_names():
         known = columns[column]
         expected = f"levels of {column} in the evaluated cases: {', '.join(known) or 'none'}"
         for level in levels:
             if level not in known:
                 hint = did_you_mean(level, known)
                 problems.append(InputError("evaluation.group_differences", expected, f"'{level}'", do=hint))
-    if config.baseline_model and config.baseline_model not in raters:
-        found, hint = f"'{config.baseline_model}'", did_you_mean(config.baseline_model, raters)
-        expected = f"one of the models {', '.join(raters)}"
+    models = list(dict.fromkeys((*raters, *(n for n, own in config.members.items() if set(own) & set(panel.raters)))))
+    if config.baseline_model and config.baseline_model not in models:
+        found, hint = f"'{config.baseline_model}'", did_you_mean(config.baseline_model, models)
+        expected = f"one of the models {', '.join(models)}"
         problems.append(InputError("evaluation.baseline_model", expected, found, do=hint))
     if problems:
         raise InputError.all(problems)

@@ -1,4 +1,4 @@
-"""ROC curves of graded reads: every reader and the average reader, a panel per arm, and the averages together."""
+"""ROC curves of graded reads: every reader and the mean of the readers, a panel per arm, and the averages together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _READERS = "(readers)"
 
 @dataclass(frozen=True, slots=True)
 class ArmCurves:
-    """The curves of one arm: points with rater, order, x, y; the rater "(readers)" is the average reader.
+    """The curves of one arm: points with rater, order, x, y; the rater "(readers)" is the mean of the readers.
 
     `series` gives the colour of the average, `label` is printed beside it.
     """
@@ -43,7 +43,7 @@ class ArmCurves:
 
 
 def curve_panels(arms: Sequence[ArmCurves], *, name: str, alt: str, narrow: bool = False) -> str:
-    """SVG of the panels; with two arms or more the last panel holds the average readers together."""
+    """SVG of the panels; with two arms or more the last panel holds the means of the readers together."""
     panels = len(arms) + (len(arms) > 1)
     grid = _PHONE if narrow else _WIDE
     words = [

@@ -9,6 +9,8 @@ from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, most_cases
 from overread.reporting.seed_rows import rows_of_seeds, section_raters, seeds_are_models
 
+_OF_SITTINGS = ("median_seconds", "mean_trust")
+
 
 def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
     """What the answer rests on: (what, how many)."""
@@ -47,8 +49,10 @@ def _most(evidence: ReportData, column: str) -> int:
 
 
 def _readers(evidence: ReportData) -> int:
+    """How many readers have a number that is of their reads: not those who only practised or were left out."""
     rows = pick(evidence.estimates, analysis="readers").filter(pl.col("arm") != "model", pl.col("rater") != READERS)
-    return rows.filter(~pl.col("rater").str.starts_with("("))["rater"].n_unique()
+    of_reads = ~pl.col("metric").cast(pl.String).is_in(_OF_SITTINGS) & pl.col("estimate").is_not_nan()
+    return rows.filter(of_reads, ~pl.col("rater").str.starts_with("("))["rater"].n_unique()
 
 
 def _reads(evidence: ReportData) -> int:

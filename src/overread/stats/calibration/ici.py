@@ -125,7 +125,8 @@ def _estimate(value: float, se: float, p: float, method: codes.Text, sample: Sam
     """Estimate of one summary; no interval unless it is distinguishable from sampling error."""
     words = codes.methods(method, sample.words)
     if not se > 0:
-        return Estimate(value, p=p, method=words, note=sample.note or codes.note("zero_variance_no_ci"))
+        reason = codes.note("few_distinct_distances") if np.isnan(se) else codes.note("zero_variance_no_ci")
+        return Estimate(value, p=p, method=words, note=sample.note or reason)
     if not p < CLEAR:
         return Estimate(value, se=se, p=p, method=words, note=codes.note("consistent_with_calibration"))
     return Estimate(value, max(value - z * se, 0.0), min(value + z * se, 1.0), se=se, p=p, method=words)

@@ -272,7 +272,9 @@ def _smoother(points: Floats, cases: Floats, reach: int, x: Floats, weights: Flo
             s[4] += w * u * u * u * u
             right += 1
         if s[0] <= 0:  # all cases in the window are at its edge or at the point: take their mean
-            out[k, :] = np.where(np.abs(x - at) <= width, weights, 0.0)
+            # The mean x of equal probabilities is rounded: it may lie just outside of a window of width 0.
+            away = np.abs(x - at)
+            out[k, :] = np.where(away <= max(width, away.min()), weights, 0.0)
             out[k, :] /= out[k, :].sum()
             continue
         c0, c1, c2 = _first_row(s)

@@ -49,7 +49,7 @@ def compare_arms(
 ) -> ReaderStudy:
     """Mean performance of the readers in each arm of a reader study, and differences between arms.
 
-    The estimand is the AUC (or sensitivity, specificity, Youden index) of the average reader in each arm, for the
+    The estimand is the AUC (or sensitivity, specificity, Youden index) of the mean of the readers in each arm, for the
     population of readers and cases or for those of the study.
 
     Parameters
@@ -81,8 +81,9 @@ def compare_arms(
         Hypothesis test of the differences, as in `overread.stats.roc.compare_aucs`. The F test of the study is always
         that of equal arms.
     interval : {"wald", "logit"}, default "wald"
-        Scale of the intervals of arms (of the mean reader and of each reader): that of the metric, as in the published
-        programs, or the logit scale, which never leaves the range of the metric. Differences always have the former.
+        Scale of the intervals of arms (of the mean of the readers and of each reader): that of the metric, as in the
+        published programs, or the logit scale, which never leaves the range of the metric. Differences always have the
+        former.
     confidence : float, default 0.95
         Confidence level of the two-sided interval, between 0 and 1.
 
@@ -156,7 +157,7 @@ def model_against_readers(
     test: str | None = None,
     confidence: float = 0.95,
 ) -> ReaderStudy:
-    """Performance of a model minus that of the average reader on the same cases.
+    """Performance of a model minus that of the mean of the readers on the same cases.
 
     The estimand is the difference in AUC (or sensitivity, specificity, Youden index) between the model and the mean of
     the population of readers.
@@ -191,7 +192,7 @@ def model_against_readers(
     Returns
     -------
     ReaderStudy
-        Arm 0 is the model on the cases that were read, arm 1 the average reader; `difference` is model - readers.
+        Arm 0 is the model on the cases that were read, arm 1 the mean of the readers; `difference` is model - readers.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Product bootstrap of the pooled reads of several readers, next to a score on the same cases.
 
-Each read has weight 1, so that the average reader is the pool of all reads and a score counts a case as often as it was
+Each read has weight 1, so that the pooled readers are all reads and a score counts a case as often as it was
 read. In a replicate, a read has weight (draws of its reader) x (draws of its patient). All rates are ratios of sums
 that are bilinear in the two counts, so that thousands of replicates are a few matrix products.
 """

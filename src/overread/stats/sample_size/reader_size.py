@@ -318,7 +318,7 @@ def mrmc_plan(
     Parameters
     ----------
     value : float
-        Expected AUC (or sensitivity) of the average reader.
+        Expected AUC (or sensitivity) of the mean of the readers.
     effect : float
         True difference of the arms.
     n_readers : int

@@ -183,14 +183,17 @@ def problem(
     if error["type"] == "missing":
         found = _keys_at(stated, place)
         return InputError(spot, f"a key '{key}'", f"keys {', '.join(found) or '(none)'}")
-    return InputError(spot, f"{key}: {_expected(error)}", f"{error['input']!r:.120}")
+    name = f"item {int(key) + 1}" if key.isdecimal() else key
+    return InputError(spot, f"{name}: {_expected(error)}", f"{error['input']!r:.120}")
 
 
 def _expected(error: Any) -> str:
     """Return what was expected, in the words of a user where the error is one of type."""
     kind, given = error["type"].partition("_")[0], error["input"]
     if kind in ("frozen", "list", "set", "tuple"):
-        return f"a list, such as [{json.dumps(given)}]" if isinstance(given, str | int | float) else "a list"
+        # The length of an inner list is not known here, so that one with this value alone could be wrong as well.
+        whole = isinstance(given, str | int | float) and not isinstance(error["loc"][-1], int)
+        return f"a list, such as [{json.dumps(given)}]" if whole else "a list"
     return _EXPECTED.get(kind, error["msg"])
 
 

@@ -24,6 +24,7 @@ from overread.reporting.report_data import (
     overall,
     pick,
     population_title,
+    value_at,
 )
 from overread.reporting.sections import absence_reasons
 from overread.reporting.seed_rows import seed_note, split_pairs
@@ -51,14 +52,18 @@ def comparison(evidence: ReportData) -> Section:
 
 
 def _decision_tables(evidence: ReportData) -> list[Block]:
-    """Differences in sensitivity and specificity of the decisions of two models on the same cases."""
+    """Differences in sensitivity and specificity on the same cases: decisions of two models, or decisions and a given
+    threshold of another model.
+    """
     tables: list[Block] = []
     for rate in ("sensitivity", "specificity"):
-        frame = pick(overall(evidence, "comparison", f"{rate}_difference"), at="decision")
-        for rater, contrast in frame.select("rater", "contrast").unique(maintain_order=True).rows():
-            rows = by(pick(frame, rater=rater, contrast=contrast), "population", "finding")
+        frame = overall(evidence, "comparison", f"{rate}_difference")
+        for rater, contrast, at in frame.select("rater", "contrast", "at").unique(maintain_order=True).rows():
+            rows = by(pick(frame, rater=rater, contrast=contrast, at=at), "population", "finding")
             other = contrast_of(contrast, "rater")
-            caption = f"Difference in {rate} of decisions, {rater} minus {other}, on the same cases, with CIs."
+            point = value_at(at, "operating_point")
+            of = f"decisions and of scores at the given threshold {point}" if point else "decisions"
+            caption = f"Difference in {rate} of {of}, {rater} minus {other}, on the same cases, with CIs."
             tables.append(difference_table(evidence, rows, caption, "Difference"))
     return tables
 

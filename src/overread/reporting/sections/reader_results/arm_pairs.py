@@ -213,14 +213,14 @@ def arm_words(arm: str) -> str:
 def with_arm(arm: str) -> str:
     """The readers of an arm within a sentence on what they had.
 
-    >>> with_arm("unaided"), with_arm("aided:score"), with_arm("cine"), with_arm("2")
-    ('without the help of the model', 'with the help of the model (score)', 'with cine', 'in arm 2')
+    >>> with_arm("unaided"), with_arm("aided:score+map"), with_arm("cine"), with_arm("2")
+    ('without the help of the model', 'with the help of the model (score, map)', 'with cine', 'in arm 2')
     """
     kind, _, help_of = arm.partition(":")
     if kind == "unaided":
         return "without the help of the model"
     if kind == "aided":
-        return "with the help of the model" + (f" ({help_of})" if help_of else "")
+        return "with the help of the model" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
     return f"in {arm_title(arm)}" if arm_title(arm) != arm else f"with {arm}"
 
 

@@ -112,14 +112,14 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
 
 
 def curves_figure(evidence: ReportData, arms: Sequence[tuple[str, Row | None]], pair: tuple[str, str]) -> Figure | None:
-    """ROC curves of every reader and of the average reader; None where no curve was written.
+    """ROC curves of every reader and of the mean of the readers; None where no curve was written.
 
     Parameters
     ----------
     evidence : ReportData
         The tables.
     arms : sequence of (arm, row)
-        The arms, the usual one first, each with the AUC of the average reader.
+        The arms, the usual one first, each with the AUC of the mean of the readers.
     pair : (finding, reference)
         The finding and the reference standard.
     """

@@ -86,7 +86,7 @@ def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list
 
 
 def _graded(reads: ReadRows, finding: str) -> list[Table]:
-    """Only of graded reads: the AUC of the mean reader and of the model, and that of each reader."""
+    """Only of graded reads: the AUC of the mean of the readers and of the model, and that of each reader."""
     test = "test=obuchowski-rockette"
     rows = by(pick(reads.frame, finding=finding), "reference", "metric", "at", "rater")
     body: list[tuple[Cell, ...]] = []
