@@ -477,8 +477,9 @@ def write_evidence(
     curves: pl.DataFrame | None = None,
     verdicts: pl.DataFrame | None = None,
     account: list[dict] | None = None,
+    settings: dict | None = None,
 ) -> Path:
-    """Write an evaluation folder of these rows."""
+    """Write an evaluation folder of these rows; `settings` are added to its configuration."""
     tables.write(pl.DataFrame(rows, infer_schema_length=None), folder / "estimates.parquet", "estimates")
     tables.write(tables.empty("joined") if joined is None else joined, folder / "joined.parquet", "joined")
     tables.write(tables.empty("curves") if curves is None else curves, folder / "curves.parquet", "curves")
@@ -492,7 +493,7 @@ def write_evidence(
     config = {
         "roles": roles, "replicates": 2000, "smallest_worthwhile_gain": 0.01, "minimum_present": 20,
         "minimum_absent": 20, "subgroups": ["sex", "age_band", "view"], "case_score": "mean"}
-    with runs.start(folder, "evaluate", config=config, seed=7):
+    with runs.start(folder, "evaluate", config=config | (settings or {}), seed=7):
         pass
     return folder
 

@@ -181,7 +181,7 @@ def _auc(rater: str, population: str, value: float, **more) -> dict:
 def test_one_model_and_no_external_site_is_told_and_what_is_lacking_is_named(evidence_folder, tmp_path, read_page):
     folder = evidence_folder([_auc("acme", "internal", 0.8, method=codes.method("delong"), confidence=0.95)])
     reader = read_page(reporting.write(folder, tmp_path, study={}).read_text(encoding="utf-8"))
-    assert "No external hospital." in reader.text
+    assert "No hospital known to be external." in reader.text
     assert "Not asked or without data: " in reader.text
     for words in (
         "participants (no cohort was supplied",

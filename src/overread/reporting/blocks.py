@@ -125,6 +125,7 @@ class Paragraph:
     text: str
     kind: str = ""
     term: str = ""
+    link: str = ""  # the section of the page whose title follows, as a link
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from overread.reporting import checklists
 from overread.reporting.blocks import Section, drawn
 from overread.reporting.export import files_beside, text_exports
 from overread.reporting.first_page import question
+from overread.reporting.first_page.answer_limits.study_limits import MOST_LIMITS, limitations
 from overread.reporting.first_page.contents import in_page_order, parts
 from overread.reporting.first_page.first_page_parts import FirstPage
 from overread.reporting.first_page.page_facts import facts, made_line
-from overread.reporting.first_page.study_limits import MOST_LIMITS, limitations
 from overread.reporting.methods.bibliography import Cited, Reference
 from overread.reporting.methods.methods_section import compose_methods
 from overread.reporting.report_data import ReportData, read_evidence

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -23,6 +24,7 @@ MEAN = "(mean)"
 GAP_METRICS = (Metric.GAP_AUC, Metric.GAP_SENSITIVITY, Metric.GAP_SPECIFICITY, Metric.GAP_UNDERDIAGNOSIS)
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class ReportData:
     duplicates: pl.DataFrame | None = None  # pairs of duplicate images; None where the cohort was not searched
     stored_size: int | None = None  # side of the stored images in pixels
     notes: tuple[str, ...] = ()  # what the evaluation says of itself
+    derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # see `once`
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -185,6 +188,23 @@ def read_evidence(
         stored_size=_stored_size(cohort_folder),
         notes=tuple(stated.get("notes") or ()),
     )
+
+
+def once(rule: Callable[[ReportData], T]) -> Callable[[ReportData], T]:
+    """A value that follows from the evidence and that many parts of the page ask for: it is derived once.
+
+    It is kept with the evidence; evidence that was made by `replace` derives it again.
+    """
+    name = f"{rule.__module__}.{rule.__qualname__}"
+
+    @wraps(rule)
+    def kept(evidence: ReportData) -> T:
+        if name not in evidence.derived:
+            evidence.derived[name] = rule(evidence)
+        value: T = evidence.derived[name]
+        return value
+
+    return kept
 
 
 def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
@@ -266,6 +286,8 @@ def _cast(
     lead = [roles.get("pooled"), *(roles.get("single") or {}), roles.get("matched")]
     known = [r for r in raters if r not in members and r]
     ordered = [r for r in lead if r in known] + _by_auc(standalone, [r for r in known if r not in lead])
+    seeds = {m for members in (config.get("members") or {}).values() for m in members}
+    ordered.sort(key=lambda r: r in seeds)  # seeds without an ensemble lead only where there is no other model
     named = set((estimates if ordered else reads)["finding"].unique().to_list()) - {"", MEAN}
     own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
     lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()

@@ -8,8 +8,10 @@ from functools import cached_property
 
 import polars as pl
 
+from overread.reporting.blocks import Paragraph
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, pick, points_in_order
+from overread.reporting.number_format import listed, plural
+from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, once, pick, points_in_order
 
 _RANGE = "seeds_range"
 _HEADLINE = ("rater", "metric", "at", "population", "finding", "subgroup", "level", "contrast")
@@ -97,6 +99,7 @@ class SeedRows:
         return pick(self.frame, metric=metric, finding=self.finding).filter(pl.col("subgroup") != "").to_dicts()
 
 
+@once
 def rows_of_seeds(evidence: ReportData) -> SeedRows | None:
     """The rows of the seeds of every declared variant; None where there are none."""
     frame = pick(evidence.estimates, analysis="seeds")
@@ -120,6 +123,53 @@ def single_seeds(evidence: ReportData) -> tuple[str, ...]:
     rows = rows_of_seeds(evidence)
     members = {m for own in rows.variants.values() for m in own} if rows else set()
     return tuple(r for r in evidence.cast.raters if r in members)
+
+
+def section_raters(evidence: ReportData) -> tuple[str, ...]:
+    """The models that stand beside each other in a section: single seeds only where there is no other model.
+
+    An ensemble stands for its seeds. Seeds of a variant without predictions of its own are folded away.
+    """
+    seeds = single_seeds(evidence)
+    return tuple(r for r in evidence.cast.raters if r not in seeds) or evidence.cast.raters
+
+
+def folded_seeds(evidence: ReportData) -> tuple[str, ...]:
+    """The models of the page that do not stand beside the others because they are single seeds."""
+    shown = section_raters(evidence)
+    return tuple(r for r in evidence.cast.raters if r not in shown)
+
+
+def split_pairs(evidence: ReportData, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The differences between two models that stand in a section, and those of a pair with a single seed."""
+    shown = section_raters(evidence)
+    beside = [f"rater:{r}" for r in shown]
+    both = pl.col("rater").is_in(shown) & pl.col("contrast").is_in(beside)
+    return frame.filter(both), frame.filter(~both)
+
+
+def seeds_apart(evidence: ReportData) -> str:
+    """Which training seeds do not stand beside the models, "" where there are none."""
+    rows, folded = rows_of_seeds(evidence), folded_seeds(evidence)
+    apart: dict[str, int] = {}
+    for name, members in (rows.variants if rows else {}).items():
+        own = len(members) if name in evidence.cast.raters else len(set(members) & set(folded))
+        apart |= {name: own} if own else {}
+    for seed in evidence.cast.members:
+        name = seed.partition("/seed-")[0]
+        apart |= {} if rows and name in rows.variants else {name: apart.get(name, 0) + 1}
+    counts = listed([f"{plural(n, 'seed')} of {name}" for name, n in apart.items()])
+    return f"Not listed as models: {counts}." if counts else ""
+
+
+def seed_note(evidence: ReportData) -> tuple[Paragraph, ...]:
+    """Where the training seeds are that do not stand beside the models of a section; () where there are none."""
+    apart = seeds_apart(evidence)
+    if not apart:
+        return ()
+    folded = " Those of a variant without an ensemble are in the folded parts." if folded_seeds(evidence) else ""
+    where = " Mean and SD of AUC and rates over the seeds:" if rows_of_seeds(evidence) else " See estimates.csv."
+    return (Paragraph(f"{apart}{folded}{where}", kind="small", link="seeds"),)
 
 
 def seed_count(members: Sequence[Sequence[str]]) -> str:

@@ -6,11 +6,11 @@ import math
 
 import polars as pl
 import pytest
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 
 from overread.reporting.blocks import Section
 from overread.reporting.first_page.contents import parts
 from overread.reporting.first_page.question import AGREEMENT, READERS_ALONE, leading, leading_page
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from tests.reporting.first_page.test_leading_question import READS, page_of, row
 

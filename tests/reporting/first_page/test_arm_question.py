@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from overread import codes
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.arm_pairs import pairs
 from overread.reporting.sections.reader_results.arm_sentences import for_paper
@@ -53,7 +53,7 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
         " Non-inferiority with a margin of 0.05: the lower limit of the interval, −0.0004, is above −0.050 (one-sided "
         "P = 0.001)."
     )
-    assert page.table.rows[0][1].text == "0.897 (0.847–0.947)"
+    assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
 
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):
@@ -84,3 +84,26 @@ def test_one_degree_of_freedom_is_singular(evidence_folder):
     joined = codes.encode(codes.method("u_statistics_centred"))
     evidence, _ = page_of(evidence_folder, changed({"method_code": f"{joined} {method}"}))
     assert "; 1 degree of freedom; " in for_paper(pairs(evidence)[0], "auc")
+
+
+def test_readers_of_both_arms_stand_in_the_order_of_their_numbers(evidence_folder):
+    rows = changed({}, names={"r1": "Reader 10", "r2": "Reader 2"})
+    alone = {**READS, "level": "unaided", "arm": "unaided", "finding": "mass", "reference": "panel"}
+    evidence, page = page_of(evidence_folder, [*rows, row("auc", 0.8, 0.7, 0.9, rater="Reader 3", **alone)])
+    names = list(dict.fromkeys(page.figure.numbers["row"]))
+    assert names == ["Mean of the readers", "Reader 2", "Reader 10"]  # the third read in one arm only
+    assert pairs(evidence)[0].readers() == ["Reader 2", "Reader 3", "Reader 10"]
+
+
+def test_the_mean_of_an_arm_over_other_readers_does_not_stand_beside_the_difference(evidence_folder):
+    difference = {"n_readers": 2, **noted("readers_in_one_arm", readers=("r3",))}
+    rows = changed(difference)
+    rows = [{**r, "n_readers": 3 if r["arm"] == "unaided" else 2} if r["rater"] == "(readers)" else r for r in rows]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "aided:score minus unaided: +0.044 (95% interval −0.0004 to +0.088) in the mean AUC of the readers; the "
+        "interval includes 0."
+    )
+    assert [c.note for c in page.table.rows[0][1:3]] == ["3 readers", ""]
+    (pair,) = pairs(evidence)
+    assert for_paper(pair, "auc").startswith("The difference in the mean AUC of the readers for mass between")

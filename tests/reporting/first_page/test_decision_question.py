@@ -40,7 +40,7 @@ def test_two_sets_of_decisions_lead_with_both_rates(evidence_folder):
     )
     assert [c.text for c in page.table.rows[1]] == ["cad-b", "0.600 (0.550–0.650)", "0.950 (0.900–1.000)"]
     assert page.detail[0].rows[0][-2].text == "+0.100 (+0.070 to +0.130)"
-    assert section_answers.operating(evidence).startswith("The decisions of cad-a have a mean sensitivity 0.700")
+    assert section_answers.operating(evidence).startswith("The decisions of cad-a have a mean sensitivity of 0.700")
 
 
 def test_of_one_finding_the_paired_difference_has_its_interval(evidence_folder):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from overread import codes
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.first_page_parts import AUC_TERM, AUC_WITHIN_TERM
 from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.first_page.question import leading_page
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.section_answers import operating
 from tests.reporting.first_page.test_leading_question import over, row
@@ -39,14 +39,14 @@ def test_the_rates_at_a_given_threshold_are_on_the_page_and_in_the_answer(eviden
     titles = [cell.text for cell in page.table.head[0]]
     assert titles == ["Model", "AUC", "Sensitivity, given threshold “published”", "Specificity there"]
     assert operating(evidence) == (
-        "At given thresholds “published”, acme has a mean sensitivity 0.726 (95% interval 0.676 to 0.776) and mean "
-        "specificity 0.900 (0.850 to 0.950)."
+        "At given thresholds “published”, acme has a mean sensitivity of 0.726 (95% interval 0.676 to 0.776) and a "
+        "mean specificity of 0.900 (0.850 to 0.950)."
     )
 
 
 def test_decisions_beside_scores_have_their_mean_in_the_answer(evidence_folder):
     evidence = read_evidence(evidence_folder([*auc(over(3)), *rates("decision", over(3))]), {})
-    assert operating(evidence).startswith("The decisions of acme have a mean sensitivity 0.726")
+    assert operating(evidence).startswith("The decisions of acme have a mean sensitivity of 0.726")
 
 
 def test_a_threshold_for_a_rate_is_not_called_given(evidence_folder):

@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 
 from overread import codes
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.page_facts import made_line
 from overread.reporting.first_page.question import MODELS, SEEDS, leading, leading_page
-from overread.reporting.first_page.study_limits import limitations
 from overread.reporting.report_data import read_evidence
-from overread.reporting.sections.model_results import discrimination_section, operating_section, seed_section
-from overread.reporting.seed_rows import single_seeds
+from overread.reporting.sections.model_results import (
+    contrasts,
+    discrimination_section,
+    hypothesis_section,
+    operating_section,
+    seed_section,
+)
+from overread.reporting.seed_rows import section_raters, seed_note, seeds_apart, single_seeds
 from tests.reporting.first_page.test_leading_question import NONE, over, row
 
 MEMBERS = {"w0": ["a1", "a2"], "w100": ["b1", "b2"]}
@@ -101,6 +107,64 @@ def test_the_ensembles_own_predictions_stand_beside_the_mean(evidence_folder):
 def test_a_model_beside_the_seeds_leaves_the_page_to_the_models(evidence_folder):
     rows = [*of_seeds(MEMBERS), row("auc", 0.9, 0.88, 0.92, rater="other")]
     assert leading(evidence_of(evidence_folder, rows, MEMBERS)) == MODELS
+
+
+def mixed():
+    """An ensemble w0 with its seeds, seeds of w100 without an ensemble, and another model."""
+    rows = [r for r in of_seeds(MEMBERS) if r["analysis"] == "seeds" or r["rater"].startswith("b")]
+    rows += [row("auc", v, v - 0.02, v + 0.02, rater=r) for r, v in (("w0", 0.84), ("other", 0.7))]
+    pairs = (("w0", "other"), ("b2", "w0"), ("b1", "b2"))
+    return [*rows, *(row("auc_difference", 0.1, 0.05, 0.15, analysis="comparison", rater=a, contrast=f"rater:{b}")
+                     for a, b in pairs)]  # fmt: skip
+
+
+def test_seeds_stand_beside_no_other_model(evidence_folder):
+    evidence = read_evidence(evidence_folder(mixed(), settings={"members": MEMBERS}), {})
+    assert evidence.cast.raters == ("w0", "other", "b2", "b1")  # the seed with the highest AUC does not lead
+    assert section_raters(evidence) == ("w0", "other")
+    page = leading_page(evidence)
+    assert page.answer.startswith("w0 has the higher")
+    assert "Not listed as models: 2 seeds of w0 and 2 seeds of w100." in page.more
+    assert [r[0].text for r in page.table.rows] == ["w0", "other"]
+    compared = contrasts.comparison(evidence)
+    assert compared.blocks[0].name == "comparison-0"
+    folded = compared.blocks[-2]
+    assert folded.summary == "Comparisons with single seeds"
+    assert [t.caption.split(",")[1].strip() for t in folded.blocks] == ["b2 minus w0", "b1 minus b2"]
+    for section in (compared, discrimination_section.discrimination(evidence)):
+        assert (section.blocks[-1].text, section.blocks[-1].link) == (
+            "Not listed as models: 2 seeds of w0 and 2 seeds of w100. Those of a variant without an ensemble are in "
+            "the folded parts. Mean and SD of AUC and rates over the seeds:",
+            "seeds",
+        )
+
+
+def test_a_study_of_models_says_nothing_of_seeds(evidence_folder):
+    evidence = read_evidence(evidence_folder([row("auc", 0.8, 0.7, 0.9)]), {})
+    assert (seeds_apart(evidence), seed_note(evidence)) == ("", ())
+
+
+def test_seeds_that_are_named_as_such_and_not_declared_are_accounted_for(evidence_folder):
+    rows = [row("auc", v, v - 0.1, v + 0.1, rater=r) for r, v in (("acme", 0.8), ("acme/seed-1", 0.81))]
+    (note,) = seed_note(read_evidence(evidence_folder(rows), {}))
+    assert note.text == "Not listed as models: 1 seed of acme. See estimates.csv."
+
+
+def test_the_hypothesis_leaves_the_numbers_of_the_seeds_to_their_section(evidence_folder):
+    rows = [
+        *of_seeds(MEMBERS),
+        row("auc_difference", 0.1, 0.05, 0.15, analysis="H1", rater="w0", contrast="rater:w100"),
+    ]
+    evidence = evidence_of(evidence_folder, rows, MEMBERS)
+    (last,) = [b for b in hypothesis_section.h1(evidence).blocks if getattr(b, "link", "")]
+    assert (last.text, last.link) == (
+        "The SD of the mean AUC over training seeds is 0.014. Each model and each seed:",
+        "seeds",
+    )
+    each = next(b for b in seed_section.seeds(evidence).blocks if getattr(b, "summary", "") == "AUC of each seed")
+    assert [[c.text for c in r] for r in each.blocks[0].rows][:2] == [
+        ["a1", "w0", "0.810 (0.780–0.840)"], ["a2", "w0", "0.830 (0.800–0.860)"],
+    ]  # fmt: skip
 
 
 def test_the_section_lists_mean_sd_and_range_of_every_headline(evidence_folder):

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from overread import codes
-from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.first_page.answer_limits.study_limits import limitations
+from overread.reporting.first_page.page_facts import facts
 from overread.reporting.report_data import read_evidence
+from overread.reporting.sections.summary import study_paragraph
 from tests.reporting.first_page.test_leading_question import against_readers, row
 
 
@@ -128,5 +130,31 @@ def test_all_derived_references_count_as_made_by_the_readers(evidence_folder):
     rows = against_readers()
     rows += [{**r, "reference": "majority of the others"} for r in rows if r["reference"] == "majority"]
     found = limits_of(evidence_folder, rows)["2 reference standards made by these readers"]
-    assert found.startswith("2 of 3 reference standards made from reads of these readers.")
+    assert found.startswith("2 of 3 reference standards are made from reads of these readers.")
     assert found.endswith("The majority of the other readers (derived) leaves out the reader who is evaluated.")
+
+
+def test_where_the_training_sites_are_unknown_no_hospital_is_called_internal(evidence_folder):
+    evidence = read_evidence(evidence_folder([row("auc", 0.8, 0.7, 0.9)]), {})
+    (found,) = [each for each in limitations(evidence) if each.short == "no other hospital known to be unseen"]
+    assert found.head == "No hospital known to be external."
+
+
+def test_cases_that_were_taken_as_patients_are_not_counted_as_patients(evidence_folder):
+    own = [line("case_is_own_patient", 200, "cases")]
+    rows = [row("auc", 0.8, 0.7, 0.9)]
+    taken, known = (read_evidence(evidence_folder(rows, account=account), {}) for account in (own, None))
+    assert "patients" in dict(facts(known))
+    assert "patients" not in dict(facts(taken))
+    assert study_paragraph(known).startswith("Up to 200 test cases of 150 patients per estimate;")
+    assert study_paragraph(taken).startswith("Up to 200 test cases per estimate;")
+
+
+def test_uncertain_labels_are_counted_by_what_they_were_taken_for(evidence_folder):
+    lines = [line("uncertain_excluded", 61, "labels"), line("uncertain_recoded", 5, state="absent")]
+    policies = row("auc_difference", 0.1, 0.0, 0.2, analysis="policies", contrast="policy:ignore", finding="mass")
+    for rows, text in (([], ""), ([policies], "Results with other ways of handling them:")):
+        evidence = read_evidence(evidence_folder([row("auc", 0.8, 0.7, 0.9), *rows], account=lines), {})
+        (found,) = [each for each in limitations(evidence) if each.short == "uncertain labels"]
+        assert found.head == "61 uncertain labels left out and 5 uncertain labels taken as absent."
+        assert (found.text, found.link) == (text, "policies" if rows else "")

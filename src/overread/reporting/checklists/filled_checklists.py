@@ -12,7 +12,7 @@ from overread.reporting.blocks import Block, Cell, Paragraph, Section, appendix,
 from overread.reporting.checklists.answer_rules import RULES
 from overread.reporting.checklists.guideline_items import Found, Guideline, Item, guidelines, topics
 from overread.reporting.checklists.reader_answers import ABOUT_MODEL, NO_MODEL, without_model
-from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.report_data import ReportData
 
 YES, PART, NO, NONE = "answered", "in part", "not answered", "not applicable"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overread.reporting.checklists.guideline_items import Found
-from overread.reporting.first_page import study_limits
+from overread.reporting.first_page.answer_limits import study_limits
 from overread.reporting.number_format import plural
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections import summary as first_page

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from overread.reporting.export.markdown import inline
-from overread.reporting.first_page.study_limits import limitations
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.methods.bibliography import REFERENCES
 from overread.reporting.number_format import MISSING, count, exact, interval, listed, plural
 from overread.reporting.report_data import (

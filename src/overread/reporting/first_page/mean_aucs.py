@@ -12,6 +12,7 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     by,
+    once,
     operating_point,
     overall,
     pick,
@@ -19,6 +20,7 @@ from overread.reporting.report_data import (
     value_at,
     with_key,
 )
+from overread.reporting.seed_rows import section_raters
 
 _DRAWN = 4  # models that a figure draws over each other
 
@@ -51,7 +53,7 @@ class ModelMeans:
 
     def ranked(self, population: str) -> list[str]:
         """The models with an AUC at a population, the highest first."""
-        there = [r for r in self.evidence.cast.raters if known(self.whole(r, population))]
+        there = [r for r in section_raters(self.evidence) if known(self.whole(r, population))]
         return sorted(there, key=lambda r: -number((self.whole(r, population) or {})["estimate"]))
 
     def sorted_findings(self, rater: str, population: str) -> list[str]:
@@ -73,6 +75,7 @@ class ModelMeans:
         return "Mean AUC" if capital else "mean AUC"
 
 
+@once
 def model_means(evidence: ReportData) -> ModelMeans:
     """The rows of the models of an evaluation."""
     return ModelMeans(
@@ -84,7 +87,7 @@ def model_means(evidence: ReportData) -> ModelMeans:
 
 def drawn_models(evidence: ReportData) -> list[str]:
     """The models that figures draw over each other: of more than four, the four with the highest mean AUC."""
-    raters = list(evidence.cast.raters)
+    raters = list(section_raters(evidence))
     if len(raters) <= _DRAWN:
         return raters
     ranked = model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))

@@ -7,7 +7,7 @@ import polars as pl
 from overread.reporting.number_format import count, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, most_cases
-from overread.reporting.seed_rows import rows_of_seeds, seeds_are_models
+from overread.reporting.seed_rows import rows_of_seeds, section_raters, seeds_are_models
 
 _OF_SITTINGS = ("median_seconds", "mean_trust")
 
@@ -26,7 +26,7 @@ def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
         if joined.height:
             cases, patients = joined["case_id"].n_unique(), joined["patient_id"].n_unique()
     made += [("cases", count(cases))] if cases else []
-    made += [("patients", count(patients))] if patients else []
+    made += [("patients", count(patients))] if patients and not evidence.cases_are_patients else []
     readers = _readers(evidence)
     made += [("readers", count(readers))] if readers else []
     reads = _reads(evidence)
@@ -63,7 +63,8 @@ def _models(evidence: ReportData) -> str:
     """How many models, or how many variants with how many training seeds."""
     rows = rows_of_seeds(evidence)
     if rows is None or not seeds_are_models(evidence):
-        return plural(len(evidence.cast.raters), "model") if evidence.cast.raters else ""
+        n = len(section_raters(evidence))
+        return plural(n, "model") if n else ""
     seeds = plural(sum(len(members) for members in rows.variants.values()), "seed")
     return f"{plural(len(rows.variants), 'variant')} · {seeds}" if len(rows.variants) > 1 else seeds
 

@@ -9,7 +9,6 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
-from overread.reporting.first_page.arm_question import own_references
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     RATES_TERM,
@@ -22,6 +21,7 @@ from overread.reporting.first_page.first_page_parts import (
 )
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import ReportData, Row
+from overread.reporting.sections.reader_results.arm_pairs import own_references
 from overread.reporting.sections.reader_results.reader_performance import together
 from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,

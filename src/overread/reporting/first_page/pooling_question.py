@@ -115,7 +115,9 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
     ]
     if known(inside) and outside:
         away = [f"{fixed((means.whole(pooled, p) or {})['estimate'])} at {hospital(p)}" for p in outside[:4]]
-        said.append(f"Its mean AUC is {fixed(inside['estimate'])} in the internal test, and {listed(away)}.")
+        said.append(
+            f"The mean AUC of {pooled} is {fixed(inside['estimate'])} in the internal test, and {listed(away)}."
+        )
     return " ".join(said)
 
 

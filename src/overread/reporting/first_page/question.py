@@ -6,7 +6,7 @@ import polars as pl
 
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.agreement_question import agreement_page, unstated
-from overread.reporting.first_page.arm_question import arms_page, contrasts
+from overread.reporting.first_page.arm_question import arms_page
 from overread.reporting.first_page.decision_question import decisions_only, decisions_page
 from overread.reporting.first_page.first_page_parts import FirstPage
 from overread.reporting.first_page.model_question import models_page
@@ -14,7 +14,8 @@ from overread.reporting.first_page.performance_question import performance_page
 from overread.reporting.first_page.pooling_question import pooling_page
 from overread.reporting.first_page.reader_question import readers_page
 from overread.reporting.first_page.seed_question import seeds_page
-from overread.reporting.report_data import ReportData, contrast_of
+from overread.reporting.report_data import ReportData, contrast_of, once
+from overread.reporting.sections.reader_results.arm_pairs import pairs
 from overread.reporting.sections.reader_results.reader_titles import READERS
 from overread.reporting.seed_rows import seeds_are_models
 
@@ -22,6 +23,7 @@ MODELS, POOLING, ARMS, READER_STUDY, READERS_ALONE = "models", "pooling", "arms"
 AGREEMENT, SEEDS, DECISIONS = "agreement", "seeds", "decisions"
 
 
+@once
 def leading(evidence: ReportData) -> str:
     """The kind of the first page.
 
@@ -44,7 +46,7 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
     pooled = evidence.estimates.filter(pl.col("analysis") == "H1").height > 0
     return {
         AGREEMENT: unstated(evidence),
-        ARMS: any(known(c.difference(c.measure())) for c in contrasts(evidence)),
+        ARMS: any(known(p.difference(p.leading_measure)) for p in pairs(evidence)),
         READER_STUDY: beside,
         POOLING: pooled,
         READERS_ALONE: rows.height > 0 and not evidence.cast.raters,

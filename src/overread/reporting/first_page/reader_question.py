@@ -170,12 +170,15 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
 
 
 def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
-    own = [in_sentence(r) for r in reads.references if r in reads.made - {OTHERS}]
-    rest = [in_sentence(r) for r in reads.references if r not in reads.made | reads.named]
+    usable = [r for r in reads.references if any(known(_difference(reads, o, r, m)) for o in outputs
+              for m in _models(reads, o))]  # fmt: skip
+    own = [in_sentence(r) for r in usable if r in reads.made - {OTHERS}]
+    rest = [in_sentence(r) for r in usable if r not in reads.made | reads.named]
     said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers"
     ends = _ends(reads, outputs)
     several = ends and len(_under(reads, outputs, ends[0])) > 1
-    said += " (95% intervals, not adjusted for the number of comparisons)." if several else "."
+    said += " (95% intervals, not adjusted for the number of comparisons)" if several else ""
+    said += "; lower or higher means that the whole interval lies below or above 0."
     if own:
         said += f" {_capital(listed(own))} {_was(own)} made from reads of these readers, which favours them"
         said += f"; {listed(rest)} {_is(rest)} not stated to be made from their reads." if rest else "."

@@ -11,13 +11,13 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
-from overread.reporting.first_page.arm_question import contrasts
 from overread.reporting.first_page.decision_question import decision_rows
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
+from overread.reporting.sections.reader_results.arm_pairs import leading_pair
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 from overread.tables import counted
 
@@ -76,19 +76,19 @@ def operating(evidence: ReportData) -> str:
     population = next(iter(evidence.cast.populations), "")
     mean = "mean " if len(evidence.cast.findings) > 1 else ""
     said = [
-        f"{mean}{rate.metric} {spelled(row, level=i == 0)}"
+        f"a {mean}{rate.metric} of {spelled(row, level=i == 0)}"
         for i, rate in enumerate(r for r in rates if r.threshold == rates[0].threshold)
         if known(row := rate.rows.get((evidence.cast.lead, population)))
     ]
     if not said:
         rows = decision_rows(evidence)
         found = [(m, rows.whole(m, evidence.cast.lead, population)) for m in ("sensitivity", "specificity")]
-        texts = [f"{mean}{m} {spelled(row, level=i == 0)}" for i, (m, row) in enumerate(found) if known(row)]
+        texts = [f"a {mean}{m} of {spelled(row, level=i == 0)}" for i, (m, row) in enumerate(found) if known(row)]
     if not said and texts:
-        return f"The decisions of {evidence.cast.lead} have a {listed(texts)}{_at(evidence)}."
+        return f"The decisions of {evidence.cast.lead} have {listed(texts)}{_at(evidence)}."
     if not said:
         return "The rates at the thresholds have no mean over findings; each is in the table."
-    return f"At {rates[0].where}, {evidence.cast.lead} has a {listed(said)}{_at(evidence)}."
+    return f"At {rates[0].where}, {evidence.cast.lead} has {listed(said)}{_at(evidence)}."
 
 
 def readers(evidence: ReportData) -> str:
@@ -96,9 +96,8 @@ def readers(evidence: ReportData) -> str:
     found = arms(evidence)
     if not found:
         return ""
-    compared = [(c, c.measure()) for c in contrasts(evidence) if bounded(c.difference(c.measure()))]
-    if compared:
-        first, metric = compared[0]
+    first = leading_pair(evidence)
+    if first and bounded(first.difference(metric := first.leading_measure)):
         finding = evidence.heading(first.finding).lower()
         by = in_sentence(first.reference)
         row = spelled(first.difference(metric), signed=True)
@@ -187,15 +186,20 @@ def references(evidence: ReportData) -> str:
     rows = [r for r in pick(evidence.estimates, analysis="H2", metric="auc_difference").to_dicts() if bounded(r)]
     if not rows:
         return "No difference between reference standards could be computed."
-    most = max(rows, key=lambda r: abs(number(r["estimate"])))
+    clear, most = _largest(rows)
     names = [in_sentence(n) for n in (most["reference"], contrast_of(most["contrast"], "reference"))]
-    clear = sum(side(r) != 0 for r in rows)
     finding = evidence.heading(most["finding"]).lower()
     return (
-        f"The AUC differs between reference standards, with an interval without 0, in {clear} of "
-        f"{plural(len(rows), 'comparison')}; most for {finding} and {most['rater']}, {names[0]} minus {names[1]}: "
-        f"{spelled(most, signed=True)}."
+        f"The AUC differs between reference standards, with an interval without 0, in {clear or 'none'} of "
+        f"{plural(len(rows), 'comparison')}; the largest{' of these' if clear else ''}, for {finding} and "
+        f"{most['rater']}, {names[0]} minus {names[1]}: {spelled(most, signed=True)}."
     )
+
+
+def _largest(rows: Sequence[Row]) -> tuple[int, Row]:
+    """How many differences have an interval without 0, and the largest of these, or of all where there is none."""
+    clear = [r for r in rows if side(r)]
+    return len(clear), max(clear or rows, key=lambda r: abs(number(r["estimate"])))
 
 
 def policies(evidence: ReportData) -> str:
@@ -203,11 +207,11 @@ def policies(evidence: ReportData) -> str:
     rows = [r for r in pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts() if bounded(r)]
     if not rows:
         return "No change of an AUC could be computed."
-    most = max(rows, key=lambda r: abs(number(r["estimate"])))
-    clear = sum(side(r) != 0 for r in rows)
+    clear, most = _largest(rows)
     return (
-        f"The AUC changes, with an interval without 0, in {clear} of {plural(len(rows), 'comparison')}; most for "
-        f"{evidence.heading(most['finding']).lower()} and {most['rater']}: {spelled(most, signed=True)}."
+        f"The AUC changes, with an interval without 0, in {clear or 'none'} of {plural(len(rows), 'comparison')}; the "
+        f"largest{' of these' if clear else ''}, for {evidence.heading(most['finding']).lower()} and {most['rater']}: "
+        f"{spelled(most, signed=True)}."
     )
 
 

@@ -65,7 +65,7 @@ def _material(evidence: ReportData) -> str:
         )
     rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     most, people = rows["n_cases"].max(), rows["n_patients"].max()
-    patients = f" of {count(people)} patients" if people is not None else ""
+    patients = f" of {count(people)} patients" if people is not None and not evidence.cases_are_patients else ""
     return (
         f"Up to {count(most)} test cases{patients} per estimate; {what}." if most is not None else f"Studied: {what}."
     )
@@ -75,7 +75,7 @@ def _reads(evidence: ReportData, what: str) -> str:
     """What was read, where no model was evaluated: arms, readers, cases, patients, reference standards."""
     found = reads_arms(evidence)
     rows = evidence.estimates.filter(pl.col("analysis").is_in(["readers", "agreement"]))
-    arms = f" in {plural(len(found), 'arm')} ({listed([r.arm for r in found])})" if len(found) > 1 else ""
+    arms = f" in {plural(len(found), 'arm')} ({_arms([r.arm for r in found])})" if len(found) > 1 else ""
     several = evidence.joined.select("patient_id", "case_id").unique()
     people = f" Cases are of {plural(several['patient_id'].n_unique(), 'patient')}." if several.height else ""
     people = (
@@ -84,6 +84,15 @@ def _reads(evidence: ReportData, what: str) -> str:
     stated = [in_sentence(r) for r in (found[0].references if found else ())]
     by = f" Reference standard: {listed(stated)}." if stated else " No reference standard was supplied or derived."
     return f"{most_reads(rows)}{arms}; {what}.{people}{by}"
+
+
+def _arms(names: list[str]) -> str:
+    """Arms in a bracket; names that contain "and" are kept apart.
+
+    >>> _arms(["unaided", "aided"]), _arms(["film", "film and computer"])
+    ('unaided and aided', 'film; film and computer')
+    """
+    return "; ".join(names) if any(" and " in name for name in names) else listed(names)
 
 
 def _weighted(evidence: ReportData) -> str:

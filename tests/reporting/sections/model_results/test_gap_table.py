@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overread.reporting.report_data import pick, read_evidence
-from overread.reporting.sections.model_results.subgroup_section import _gap_table
+from overread.reporting.sections.model_results.subgroup_section import _gap_table, subgroups
 from tests.reporting.first_page.test_leading_question import row
 
 
@@ -32,3 +32,21 @@ def test_a_column_of_two_groups_with_their_difference_has_no_gap_beside_it(evide
 
 def test_a_column_of_two_groups_without_a_difference_keeps_its_gap(evidence_folder):
     assert columns_of(evidence_folder, of_column("site", ("elm", "oak"), signed=False)) == ["Site"]
+
+
+def test_by_finding_a_column_of_two_groups_has_its_signed_difference_and_no_gap(evidence_folder):
+    sex = of_column("sex", ("F", "M"), signed=True)
+    age = of_column("age_band", ("<40", "40-59", "60+"), signed=True)
+    rows = [r | {"finding": "mass"} for r in (*sex, *age)]
+    section = subgroups(read_evidence(evidence_folder(rows), {}))
+    folded = section.blocks[-1]
+    assert (section.title, folded.summary) == (
+        "Subgroups",
+        "acme: differences and gaps by finding, and estimates by group",
+    )
+    signed, gaps, _ = folded.blocks
+    assert [[c.text for c in r[:4]] for r in signed.rows[1:]] == [
+        ["Mass", "Sex: F − M", "Test set", "−0.030 (−0.080 to +0.010)"],
+        ["Mass", "Age: <40 − 40-59", "Test set", "−0.030 (−0.080 to +0.010)"],
+    ]
+    assert [r[1].text for r in gaps.rows[1:]] == ["Age"]

@@ -515,8 +515,10 @@ def test_the_figure_says_whose_word_the_reference_is(out, seen):
     assert svg.count("made from these readers: favours them") == 3  # adjudicated, majority, Dawid-Skene
     assert svg.count("differs between readers: no single curve") == 1
     assert "The axis of 1 − specificity ends at" in seen.text
-    own = "The label adjudicated, the majority of the readers (derived) and Dawid–Skene (derived)"
-    assert f"4 of 5 reference standards made from reads of these readers. {own}; results under these" in seen.text
+    own = "the label adjudicated, the majority of the readers (derived) and Dawid–Skene (derived)"
+    assert (
+        f"4 of 5 reference standards are made from reads of these readers. Results under {own} favour the" in seen.text
+    )
     assert "The majority of the other readers (derived) leaves out the reader who is evaluated." in seen.text
     assert "predictive values cannot be estimated from them" not in seen.text  # every test case was read
 
@@ -587,7 +589,7 @@ def test_methods_name_what_was_done_with_reads_and_its_papers(seen):
 
 def test_without_reads_the_sections_are_left_out_and_named(made, page, read_page):
     text = read_page(page).text
-    assert "model and radiologists (no reads were evaluated)" in text
+    assert "comparison with readers (no reads were evaluated)" in text
     assert "no second reference standard was compared" in text
     assert not {"Readers", "Agreement"} & {s.section for s in sentences_of(read_evidence(made.evidence, {}))}
     assert "Owen AB" not in text

@@ -13,6 +13,7 @@ from overread.reporting.figures.curve_panels import calibration_panels, points
 from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
+from overread.reporting.seed_rows import seed_note
 
 _METRICS = (
     ("calibration_intercept", "Intercept"),
@@ -42,7 +43,7 @@ def calibration(evidence: ReportData) -> Section:
         blocks += tables if i == 0 else [appendix(f"Calibration of {rater}", tuple(tables))] if tables else []
     if not blocks:
         return Section("calibration", title, absent="no measure of calibration was evaluated")
-    return Section("calibration", title, tuple(blocks))
+    return Section("calibration", title, (*blocks, *seed_note(evidence)))
 
 
 def _curves(evidence: ReportData, curve: str) -> Figure | None:
@@ -54,8 +55,8 @@ def _curves(evidence: ReportData, curve: str) -> Figure | None:
     bars = " Histogram above: number of cases by score, on a square-root scale." if scores else ""
     lines = "; line: loess estimate with a pointwise confidence band" if smooth else ""
     caption = (
-        f"Calibration of {whose(frames)}{_CURVES[curve]}: observed proportion against predicted probability. Points: "
-        f"bins with equal numbers of cases, with CIs{lines}; dashed: perfect calibration. Each panel shows the "
+        f"Calibration of {whose(evidence, frames)}{_CURVES[curve]}: observed proportion against predicted probability. "
+        f"Points: bins with equal numbers of cases, with CIs{lines}; dashed: perfect calibration. Each panel shows the "
         "range of "
         f"its points.{bars}"
     )

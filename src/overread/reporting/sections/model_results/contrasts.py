@@ -13,6 +13,7 @@ from overread.reporting.estimate_cells import classes_cell, codes_of, estimate_c
 from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
+from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.number_format import number
 from overread.reporting.report_data import (
     MEAN,
@@ -26,6 +27,7 @@ from overread.reporting.report_data import (
     value_at,
 )
 from overread.reporting.sections import absence_reasons
+from overread.reporting.seed_rows import seed_note, split_pairs
 
 
 def comparison(evidence: ReportData) -> Section:
@@ -35,13 +37,18 @@ def comparison(evidence: ReportData) -> Section:
     decisions = _decision_tables(evidence)
     if frame.is_empty() and not decisions:
         return Section("comparison", title, absent=absence_reasons.comparison(evidence))
+    models, seeds = split_pairs(evidence, frame)
+    pairs = models.select("rater", "contrast").unique(maintain_order=True).rows()
+    best = set(model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))[:2])
+    pairs.sort(key=lambda pair: {pair[0], contrast_of(pair[1], "rater")} != best)  # that of the answer is shown first
     blocks: list[Block] = []
-    pairs = frame.select("rater", "contrast").unique(maintain_order=True).rows()
     for i, (rater, contrast) in enumerate(pairs):
-        part = frame.filter(pl.col("rater") == rater, pl.col("contrast") == contrast)
-        made = _pair(evidence, part, rater, contrast_of(contrast, "rater"), f"comparison-{i}")
-        blocks += made if i == 0 else [appendix(f"{rater} against {contrast_of(contrast, 'rater')}", tuple(made))]
-    return Section("comparison", title, (*blocks, *decisions))
+        made = _pair(evidence, pick(models, rater=rater, contrast=contrast), f"comparison-{i}")
+        blocks += made if i == 0 else [appendix(f"{rater} against {contrast_of(contrast, 'rater')}", made)]
+    with_seeds = seeds.select("rater", "contrast").unique(maintain_order=True).rows()
+    tables = [_pair_table(evidence, pick(seeds, rater=r, contrast=c)) for r, c in with_seeds]
+    blocks += [appendix("Comparisons with single seeds", tables)] if tables else []
+    return Section("comparison", title, (*blocks, *decisions, *seed_note(evidence)))
 
 
 def _decision_tables(evidence: ReportData) -> list[Block]:
@@ -61,7 +68,8 @@ def _decision_tables(evidence: ReportData) -> list[Block]:
     return tables
 
 
-def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) -> list[Block]:
+def _pair(evidence: ReportData, frame: pl.DataFrame, name: str) -> list[Block]:
+    a, b = _sides(frame)
     rows = by(frame, "population", "finding")
     shown = in_order(k[0] for k in rows)
     lines = [
@@ -73,11 +81,25 @@ def _pair(evidence: ReportData, frame: pl.DataFrame, a: str, b: str, name: str) 
         for f in evidence.cast.mean_and_findings
         if any((p, f) in rows for p in shown)
     ]
-    caption = f"Difference in AUC, {a} minus {b}, on the same cases, with CIs."
+    caption = _pair_caption(a, b)
     scale = Scale("Difference in AUC", null=0.0, signed=True, better=(f"← {b} higher", f"{a} higher →"))
     names = [population_title(evidence, p) for p in shown]
     picture = forest_figure(lines, names, scale, name=name, caption=caption, numbers=others_series(len(names)))
-    return [picture, difference_table(evidence, rows, caption, "Difference")]
+    return [picture, _pair_table(evidence, frame)]
+
+
+def _pair_table(evidence: ReportData, frame: pl.DataFrame) -> Table:
+    rows = by(frame, "population", "finding")
+    return difference_table(evidence, rows, _pair_caption(*_sides(frame)), "Difference")
+
+
+def _sides(frame: pl.DataFrame) -> tuple[str, str]:
+    """The two models of a pair."""
+    return frame["rater"][0], contrast_of(frame["contrast"][0], "rater")
+
+
+def _pair_caption(a: str, b: str) -> str:
+    return f"Difference in AUC, {a} minus {b}, on the same cases, with CIs."
 
 
 def difference_table(evidence: ReportData, rows: dict[Any, Any], caption: str, heading: str) -> Table:

@@ -25,6 +25,7 @@ from overread.reporting.number_format import interval, number
 from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
 from overread.reporting.sections import absence_reasons
 from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
+from overread.reporting.seed_rows import seed_note, split_pairs
 
 _SHOWN = 5  # findings drawn; the others are folded
 _EVERYONE = "rater:(everyone)"
@@ -51,9 +52,12 @@ def decision(evidence: ReportData) -> Section:
         appendix("Net benefit at threshold probabilities, compared with treating all", tuple(t for t in tables if t))
     ]
     between = less.filter(pl.col("contrast") != _EVERYONE)
-    if between.height:
-        blocks.append(appendix("Comparison of models", (_between(evidence, between),)))
-    return Section("decision", title, tuple(blocks))
+    models, seeds = split_pairs(evidence, between)
+    if models.height:
+        blocks.append(appendix("Comparison of models", (_between(evidence, models),)))
+    if seeds.height:
+        blocks.append(appendix("Comparison with single seeds", (_between(evidence, seeds),)))
+    return Section("decision", title, (*blocks, *seed_note(evidence)))
 
 
 def _figures(evidence: ReportData) -> list[Block]:
@@ -87,9 +91,8 @@ def _figure(
     name: str,
 ) -> Figure:
     caption = (
-        f"Net benefit per 1,000 cases of {whose(frames)} with pointwise confidence bands; dashed: treating all; "
-        "line at "
-        "0: treating none. Each panel ends where all curves are below 3% of the highest net benefit."
+        f"Net benefit per 1,000 cases of {whose(evidence, frames)} with pointwise confidence bands; dashed: treating "
+        "all; line at 0: treating none. Each panel ends where all curves are below 3% of the highest net benefit."
     )
     alt = f"Decision curves per finding. {caption} The numbers are in the tables."
     headings = {f: evidence.heading(f) for f in names}

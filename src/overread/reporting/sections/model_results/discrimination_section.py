@@ -14,11 +14,11 @@ from overread.reporting.figures.drawing_style import others_series
 from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
-from overread.reporting.first_page.mean_aucs import drawn_models
+from overread.reporting.first_page.mean_aucs import drawn_models, model_means
 from overread.reporting.number_format import fixed, listed
 from overread.reporting.report_data import MEAN, ReportData, Row, by, overall, pick, population_title
 from overread.reporting.sections.summary import outcome_table
-from overread.reporting.seed_rows import single_seeds
+from overread.reporting.seed_rows import folded_seeds, section_raters, seed_note, single_seeds
 
 FOLDED_SEEDS = "The means over the training seeds are under Variation over seeds; each seed is folded below."
 _BESIDE = 3  # models side by side in one table
@@ -32,7 +32,8 @@ def discrimination(evidence: ReportData) -> Section:
         return Section("discrimination", title, absent="no AUC was estimated")
     blocks: list[Block] = []
     last: list[Block] = []
-    first, *others = evidence.cast.raters or ("",)
+    models = section_raters(evidence)
+    first, *others = models or ("",)
     if len(evidence.cast.populations) > 1 or not others:
         blocks += _rater_blocks(evidence, first)
         blocks += [appendix(f"The same for {r}", tuple(_rater_blocks(evidence, r))) for r in others]
@@ -40,7 +41,7 @@ def discrimination(evidence: ReportData) -> Section:
             blocks.append(appendix("All models, internal test", tuple(_models_forest(evidence))))
     else:
         population = evidence.cast.populations[0]
-        columns = [(r, r, population) for r in evidence.cast.raters]
+        columns = [(r, r, population) for r in models]
         for i in range(0, len(columns), _BESIDE):
             made = outcome_table(
                 evidence, columns[i : i + _BESIDE], f"AUC per finding, {_where(evidence, population)}."
@@ -52,9 +53,18 @@ def discrimination(evidence: ReportData) -> Section:
         blocks = blocks if many else [*forest, *blocks]
         last = forest if many else []  # it takes a sheet of its own; what is before it fills the first one
     blocks += [*_all_pairs(evidence), *_roc_blocks(evidence), *last]
-    if single_seeds(evidence):
+    if set(models) <= set(single_seeds(evidence)):
         return Section("discrimination", title, (appendix("AUC of each seed", blocks),), answer=FOLDED_SEEDS)
-    return Section("discrimination", title, tuple(blocks))
+    return Section("discrimination", title, (*blocks, *_seeds(evidence), *seed_note(evidence)))
+
+
+def _seeds(evidence: ReportData) -> list[Block]:
+    """The AUC of each seed that does not stand beside the models."""
+    made = []
+    for r in folded_seeds(evidence):
+        columns = [(population_title(evidence, p), r, p) for p in evidence.cast.populations_of(r)]
+        made += [t] if (t := outcome_table(evidence, columns, f"AUC of {r} per finding.")) else []
+    return [appendix("AUC of each seed", made)] if made else []
 
 
 def _aucs(evidence: ReportData) -> pl.DataFrame:
@@ -89,7 +99,7 @@ def _where(evidence: ReportData, population: str) -> str:
 def _models_forest(evidence: ReportData) -> list[Block]:
     population = evidence.cast.populations[0] if evidence.cast.populations else ""
     rows = by(pick(_aucs(evidence), population=population), "finding", "rater")
-    raters = [r for r in evidence.cast.raters if any(k[1] == r for k in rows)]
+    raters = [r for r in section_raters(evidence) if any(k[1] == r for k in rows)]
     lines = [
         Line(evidence.heading(f), tuple(mark_of(rows.get((f, r)), i) for i, r in enumerate(raters)), strong=f == MEAN)
         for f in evidence.cast.mean_and_findings
@@ -177,10 +187,15 @@ def curve_series(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]
     return others_series(len(frames))
 
 
-def whose(frames: Sequence[tuple[str, pl.DataFrame]]) -> str:
-    """Whose curves these are, for a caption."""
+def whose(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> str:
+    """Whose curves these are, for a caption; of more models than are drawn, how they were chosen."""
     raters = {frame["rater"][0] for _, frame in frames}
-    return raters.pop() if len(raters) == 1 else f"the models {listed(sorted(raters))}"
+    if len(raters) == 1:
+        return str(raters.pop())
+    every = len(section_raters(evidence))
+    fewer = evidence.cast.populations and len(drawn_models(evidence)) < every
+    chosen = f" (of {every} models, those with the highest {model_means(evidence).name()})" if fewer else ""
+    return f"the models {listed(sorted(raters))}{chosen}"
 
 
 def drawn_findings(evidence: ReportData, frames: Sequence[tuple[str, pl.DataFrame]]) -> list[str]:
@@ -203,8 +218,8 @@ def _roc_blocks(evidence: ReportData) -> list[Block]:
             if row is not None and known(row):
                 labels[f, i] = fixed(row["estimate"])
     caption = (
-        f"ROC curves of {whose(frames)} with pointwise confidence bands; AUCs are in the colour of their curves. No "
-        "curve is drawn without cases of both classes."
+        f"ROC curves of {whose(evidence, frames)} with pointwise confidence bands; AUCs are in the colour of their "
+        "curves. No curve is drawn without cases of both classes."
     )
     if areas:
         caption += (

@@ -8,7 +8,7 @@ from overread.reporting.blocks import Block, Cell, Facts, Folded, Paragraph, Sec
 from overread.reporting.estimate_cells import classes_cell, estimate_cell, known, notes_but, p_cells
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import Line, forest_figure, mark_of
-from overread.reporting.number_format import count
+from overread.reporting.number_format import count, fixed
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -21,6 +21,7 @@ from overread.reporting.report_data import (
     with_key,
 )
 from overread.reporting.sections.model_results.contrasts import difference_table
+from overread.reporting.seed_rows import rows_of_seeds
 
 _TITLE = "H1: pooled against single-hospital training"
 
@@ -163,26 +164,19 @@ def _evaluable_cell(rows: list[Row]) -> Cell:
 
 
 def _seeds(evidence: ReportData) -> list[Block]:
+    """How far the standard deviation over training seeds reaches; the numbers are in the section on seeds."""
     frame = pick(evidence.estimates, analysis="seeds", finding=MEAN, contrast="")
-    ensembles = set(pick(frame, metric="auc_sd")["rater"])
     if frame.is_empty():
         return [
             Paragraph("Variation between training runs was not evaluated: there is one run per model.", kind="small")
         ]
-    spread, single = pick(frame, metric="auc_sd"), pick(frame, metric="auc").filter(~pl.col("rater").is_in(ensembles))
-    blocks: list[Block] = []
-    for part, caption, heading in (
-        (spread, "Standard deviation of the mean AUC between training runs.", "SD"),
-        (single, "Mean AUC of each training run.", "Mean AUC"),
-    ):
-        body = [
-            (Cell(r["rater"]), Cell(population_title(evidence, r["population"])), estimate_cell(r))
-            for r in part.to_dicts()
-        ]
-        if body:
-            made = table(caption, (heads("Model", "Population", heading),), body, compact=True)
-            blocks.append(Folded("Mean AUC of each training run", (made,)) if heading == "Mean AUC" else made)
-    return blocks
+    spread = [row for row in pick(frame, metric="auc_sd").to_dicts() if known(row)]
+    ends = [fixed(f(row["estimate"] for row in spread)) for f in (min, max)] if spread else []
+    told = f"The SD of the mean AUC over training seeds is {' to '.join(dict.fromkeys(ends))}." if ends else ""
+    told = told or "No SD over training seeds could be computed."
+    listed_there = rows_of_seeds(evidence) is not None
+    where = "Each model and each seed:" if listed_there else "The numbers of each seed are in estimates.csv."
+    return [Paragraph(f"{told} {where}", link="seeds" if listed_there else "")]
 
 
 def _per_finding(evidence: ReportData, detail: pl.DataFrame) -> Folded:

@@ -22,7 +22,7 @@ from overread.reporting.report_data import (
     with_key,
 )
 from overread.reporting.sections.model_results.discrimination_section import FOLDED_SEEDS
-from overread.reporting.seed_rows import single_seeds
+from overread.reporting.seed_rows import seed_note, single_seeds
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
 DECISION = "decision"  # the value of `at` of decisions without scores
@@ -45,10 +45,10 @@ def operating(evidence: ReportData) -> Section:
     if not blocks:
         absent = "no threshold and no rate at a fixed specificity was evaluated"
         return Section("operating", title, absent=absent)
-    if single_seeds(evidence):
+    if set(evidence.cast.raters) <= set(single_seeds(evidence)):
         folded = appendix("Operating points of each seed", blocks)
         return Section("operating", title, (Paragraph(_lead(frozen)), folded), answer=FOLDED_SEEDS)
-    return Section("operating", title, (Paragraph(_lead(frozen)), *blocks))
+    return Section("operating", title, (Paragraph(_lead(frozen)), *blocks, *seed_note(evidence)))
 
 
 def _lead(frozen: pl.DataFrame) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from overread.reporting.blocks import Block, Cell, Section, Table, appendix, group, heads, table
 from overread.reporting.estimate_cells import known
-from overread.reporting.first_page.first_page_parts import spelled
+from overread.reporting.first_page.first_page_parts import number_cell, spelled
 from overread.reporting.first_page.seed_question import spread_cells
 from overread.reporting.number_format import fixed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, at_title, column_words, contrast_of, population_title
@@ -30,7 +30,7 @@ def seeds(evidence: ReportData) -> Section:
         made = _tables(rows, name)
         blocks += made if i == 0 and len(rows.variants) == 1 else [appendix(f"Seeds of {name}", made)] if made else []
     summary = _summary(rows)
-    return Section("seeds", TITLE, (*summary, *blocks, *_contrasts(rows)), answer=_answer(rows))
+    return Section("seeds", TITLE, (*summary, *blocks, *_each_seed(rows), *_contrasts(rows)), answer=_answer(rows))
 
 
 def _answer(rows: SeedRows) -> str:
@@ -62,9 +62,16 @@ def _summary(rows: SeedRows) -> tuple[Table, ...]:
             row = rows.row(name, "auc", population)
             if row is not None:
                 body.append((Cell(name), Cell(str(len(members)), "num"), *spread_cells(rows, name, row)))
-    what = "Mean AUC over findings" if rows.finding == MEAN else f"AUC, {rows.evidence.heading(rows.finding).lower()}"
+    what = _what(rows)
     head = heads("Variant", "Seeds", "Mean over seeds", "SD", "Lowest to highest")
     return (table(f"{what}, over the training seeds.", (head,), body, remark=_REMARK),)
+
+
+def _what(rows: SeedRows) -> str:
+    """What the headline AUC is: of one finding, or the mean over several."""
+    findings = rows.evidence.cast.findings
+    alone = rows.finding if rows.finding != MEAN else findings[0] if len(findings) == 1 else ""
+    return f"AUC, {rows.evidence.heading(alone).lower()}" if alone else "Mean AUC over findings"
 
 
 def _tables(rows: SeedRows, name: str) -> list[Block]:
@@ -108,6 +115,20 @@ def _headline(row: Row) -> str:
         return name
     at = f", {at_title(row['at'])}" if row["at"] else ""
     return f"{name}{at}: {row['subgroup'].replace('_', ' ')}, {row['level']} − {contrast_of(row['contrast'], 'level')}"
+
+
+def _each_seed(rows: SeedRows) -> tuple[Block, ...]:
+    """The headline AUC of every seed."""
+    body: list[tuple[Cell, ...]] = []
+    for population in rows.populations:
+        found = [(n, m, r) for n, own in rows.variants.items() for m in own if (r := rows.row(m, "auc", population))]
+        body += [group(population_title(rows.evidence, population), 3)] if found and len(rows.populations) > 1 else []
+        body += [(Cell(m), Cell(n), number_cell(r)) for n, m, r in found]
+    what = _what(rows)
+    remark = "CIs are normal; those of a mean over findings in other sections are bootstrap percentile intervals."
+    head = heads("Seed", "Variant", "AUC")
+    made = table(f"{what}, of each seed, with CIs.", (head,), body, remark=remark, compact=True)
+    return (appendix("AUC of each seed", (made,)),) if body else ()
 
 
 def _contrasts(rows: SeedRows) -> tuple[Block, ...]:

@@ -46,7 +46,9 @@ from overread.reporting.sections.model_results.group_difference_tables import (
     contrast_table,
     difference_table,
     first_point,
+    measure_title,
 )
+from overread.reporting.seed_rows import section_raters, seed_note
 
 _ALL = "all"
 _GAPS = (
@@ -75,7 +77,7 @@ def subgroups(evidence: ReportData) -> Section:
     if frame.is_empty():
         return Section("subgroups", title, absent="no subgroup was evaluated")
     populations = in_order(frame["population"])
-    raters = evidence.cast.raters[:4] if len(populations) == 1 else evidence.cast.raters[:1]
+    raters = section_raters(evidence)[: 4 if len(populations) == 1 else 1]
     said = answers(evidence, pick(frame, population=populations[0]), raters)
     blocks: list[Block] = [Paragraph(" ".join(said[1:]))] if said[1:] else []
     blocks.append(_caution(frame))
@@ -84,9 +86,11 @@ def subgroups(evidence: ReportData) -> Section:
         blocks += made if i == 0 else [Folded(population_title(evidence, population), tuple(made))]
     for rater in (r for r in evidence.cast.raters if r in set(frame["rater"])):
         own = pick(frame, rater=rater)
-        rest = (_finding_gaps(evidence, own, rater), _full_table(evidence, own))
-        blocks.append(appendix(f"{rater}: gaps by finding, and estimates by group", tuple(t for t in rest if t)))
-    return Section("subgroups", title, tuple(blocks), answer=said[0] if said else "")
+        rest = (_finding_differences(evidence, own, rater), _finding_gaps(evidence, own, rater))
+        between = tuple(t for t in rest if t)
+        what = "differences and gaps by finding, and estimates by group" if between else "estimates by group"
+        blocks.append(appendix(f"{rater}: {what}", (*between, _full_table(evidence, own))))
+    return Section("subgroups", title, (*blocks, *seed_note(evidence)), answer=said[0] if said else "")
 
 
 def _caution(frame: pl.DataFrame) -> Paragraph:
@@ -276,13 +280,38 @@ def _gap_cell(row: Row | None) -> Cell:
     return replace(cell, note=pair, notes=said)
 
 
-def _finding_gaps(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table | None:
-    """Gaps per finding, every population."""
+def _finding_differences(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table | None:
+    """Signed differences between two groups per finding, every population."""
     point = first_point(frame)
-    frame = frame.filter(pl.col("metric").is_in(GAP_METRICS), ~pl.col("finding").is_in([MEAN, ""]))
-    kinds = tuple(k for k in _GAPS[:3] if pick(frame, metric=k[0]).height)
+    signed = with_contrast(frame.filter(~pl.col("finding").is_in([MEAN, ""])), "level")
+    body: list[tuple[Cell, ...]] = []
+    for metric, _ in _GAPS[:3]:
+        measure = metric.removeprefix("gap_")
+        at = "" if measure == "auc" else point
+        rows = pick(signed, metric=f"{measure}_difference", at=at)
+        body += [group(measure_title(measure, at), 6)] if rows.height else []
+        for row in rows.iter_rows(named=True):
+            pair = f"{column_title(row['subgroup'])}: {row['level']} {MINUS} {contrast_of(row['contrast'], 'level')}"
+            place = words(evidence.heading(row["finding"]), pair, population_title(evidence, row["population"]))
+            shown = (code for code in codes_of(row) if code.name in _GAP_NOTES or not known(row))
+            value = replace(estimate_cell(row, signed=True), notes=tuple(codes.render("notes", c) for c in shown))
+            body.append((*place, value, *p_cells(row)))
+    caption = f"Differences of {rater} between two groups, first minus second group, by finding."
+    head = heads("Finding", "Groups", "Population", "Difference", "P", "P (Holm)")
+    return table(caption, (head,), body, compact=True) if body else None
+
+
+def _finding_gaps(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table | None:
+    """Gaps per finding, every population; a column with two groups has its signed difference instead."""
+    point, names = first_point(frame), _subgroups(frame)
+    single = frame.filter(~pl.col("finding").is_in([MEAN, ""]))
+    doubled = [(m, s) for m, _ in _GAPS[:3] for s in names if _is_difference(pick(single, subgroup=s), m)]
+    gaps = single.filter(pl.col("metric").is_in(GAP_METRICS))
+    for metric, subgroup in doubled:
+        gaps = gaps.filter((pl.col("metric") != metric) | (pl.col("subgroup") != subgroup))
+    kinds = tuple(k for k in _GAPS[:3] if pick(gaps, metric=k[0]).height)
     caption = f"Gaps of {rater} between groups, by finding; rates at the {at_title(point)}."
-    return _gaps(evidence, frame, (point, kinds), caption) if frame.height else None
+    return _gaps(evidence, gaps, (point, kinds), caption) if kinds else None
 
 
 def _gaps(
@@ -308,7 +337,7 @@ def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) ->
     """Underdiagnosis by group, a column per model."""
     point = first_point(frame)
     rows = by(pick(frame, metric="underdiagnosis", at=point), "subgroup", "level", "rater")
-    raters = [r for r in evidence.cast.raters if any(k[2] == r for k in rows)]
+    raters = [r for r in section_raters(evidence) if any(k[2] == r for k in rows)]
     if not rows:
         return None
     body: list[tuple[Cell, ...]] = []

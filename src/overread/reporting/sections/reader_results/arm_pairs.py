@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
 from overread.reporting.estimate_cells import known
-from overread.reporting.number_format import number
+from overread.reporting.first_page.first_page_parts import bounded, leading_findings
+from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
     ReportData,
     Row,
@@ -16,6 +18,7 @@ from overread.reporting.report_data import (
     contrast_of,
     finding_heading,
     natural,
+    once,
     pick,
     value_at,
     with_contrast,
@@ -23,6 +26,7 @@ from overread.reporting.report_data import (
 from overread.reporting.sections.reader_results.reader_titles import (
     ALL_ARMS,
     CUTOFF,
+    DERIVED,
     OTHERS,
     READERS,
     ReadRows,
@@ -35,7 +39,7 @@ MEASURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specific
 MARGIN = "margin"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ArmPair:
     """The new arm and the usual one, for a finding under a reference standard: differences are new minus usual."""
 
@@ -46,33 +50,76 @@ class ArmPair:
     rows: pl.DataFrame  # of this finding and reference, of every arm and rater
     title: str  # of the finding
 
+    @cached_property
+    def _found(self) -> dict[tuple[str, ...], list[Row]]:
+        """The rows by metric, rater, arm and contrast."""
+        found: dict[tuple[str, ...], list[Row]] = {}
+        for row in self.rows.iter_rows(named=True):
+            found.setdefault(tuple(row[k] for k in ("metric", "rater", "arm", "contrast")), []).append(row)
+        return found
+
+    def _differences(self, metric: str, rater: str) -> list[Row]:
+        return self._found.get((f"{metric}_difference", rater, self.new, f"arm:{self.usual}"), [])
+
     def difference(self, metric: str, rater: str = READERS) -> Row | None:
         """The difference; where several tests made it, the first with an interval. None without such a row."""
-        rows = pick(self.rows, metric=f"{metric}_difference", rater=rater, arm=self.new, contrast=f"arm:{self.usual}")
-        return _best(r for r in rows.to_dicts() if not value_at(r["at"], MARGIN))
+        return _best(r for r in self._differences(metric, rater) if not value_at(r["at"], MARGIN))
 
     def non_inferiority(self, metric: str) -> Row | None:
         """The test against the margin, None where no margin was stated."""
-        rows = pick(self.rows, metric=f"{metric}_difference", rater=READERS, contrast=f"arm:{self.usual}", arm=self.new)
-        return _best(r for r in rows.to_dicts() if value_at(r["at"], MARGIN))
+        return _best(r for r in self._differences(metric, READERS) if value_at(r["at"], MARGIN))
 
     def level(self, metric: str, arm: str, rater: str = READERS) -> Row | None:
         """The performance in one arm. Of the readers together it is their mean where the arms were compared by it."""
-        rows = [r for r in pick(self.rows, metric=metric, rater=rater, arm=arm, contrast="").to_dicts() if known(r)]
+        rows = [r for r in self._found.get((metric, rater, arm, ""), ()) if known(r)]
+        own = [r for r in rows if not set(at_values(r["at"])) - {CUTOFF}]
+        if rater != READERS:
+            return next(iter(own), None)
         test = value_at((self.difference(metric) or {}).get("at", ""), "test")
-        if rater == READERS:
-            return next((r for r in rows if test and value_at(r["at"], "test") == test), next(iter(rows), None))
-        return next((r for r in rows if not set(at_values(r["at"])) - {CUTOFF}), None)
+        tested = [r for r in rows if test and value_at(r["at"], "test") == test]
+        return next(iter(tested or own or rows), None)
+
+    def other_readers(self, metric: str, arm: str) -> str:
+        """How many readers the mean of an arm is over, where the difference is over others; "" where they are the same.
+
+        A reader of one arm has a part in the mean of that arm and none in the difference.
+        """
+        own, compared = (
+            int((r or {}).get("n_readers") or 0) for r in (self.level(metric, arm), self.difference(metric))
+        )
+        return plural(own, "reader") if own and compared and own != compared else ""
+
+    def compared_levels(self, metric: str) -> tuple[Row, Row] | None:
+        """The means of the new and the usual arm; None where one is missing or not of the readers who were compared."""
+        new, usual = (self.level(metric, arm) for arm in (self.new, self.usual))
+        if not known(new) or not known(usual):
+            return None
+        same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
+        return (new, usual) if same else None
 
     def readers(self) -> list[str]:
         """The readers with a row in either arm, by name."""
-        names = {r for a in (self.new, self.usual) for r in pick(self.rows, arm=a)["rater"].to_list()}
-        return sorted((n for n in names if n and not n.startswith("(")), key=natural)
+        return self._named(self._readers_of(self.new) | self._readers_of(self.usual))
+
+    def readers_of_both(self) -> list[str]:
+        """The readers with a row in each arm, by name."""
+        return self._named(self._readers_of(self.new) & self._readers_of(self.usual))
+
+    def _readers_of(self, arm: str) -> set[str]:
+        return {rater for _, rater, own, _ in self._found if own == arm}
+
+    def _named(self, raters: set[str]) -> list[str]:
+        return sorted((r for r in raters if r and not r.startswith("(")), key=natural)
 
     @property
     def measures(self) -> list[str]:
         """The measures with a difference that is a number."""
         return [m for m in MEASURES if known(self.difference(m))]
+
+    @property
+    def leading_measure(self) -> str:
+        """The measure of the answer: AUC where the readers gave grades, else sensitivity."""
+        return next((m for m in MEASURES if bounded(self.difference(m))), "sensitivity")
 
     @property
     def cutoff(self) -> str:
@@ -86,6 +133,7 @@ class ArmPair:
         return self.reference == OTHERS
 
 
+@once
 def pairs(evidence: ReportData) -> list[ArmPair]:
     """The compared pairs: findings in the order of the page, stated reference standards first."""
     found = arms(evidence)
@@ -110,6 +158,41 @@ def _pairs_of(reads: ReadRows, every: pl.DataFrame, evidence: ReportData) -> Ite
                 yield ArmPair(reads.arm, usual, finding, reference, rows, title)
 
 
+def usable_pairs(evidence: ReportData) -> list[ArmPair]:
+    """The pairs whose leading measure has an interval, or all where there is none."""
+    every = pairs(evidence)
+    return [p for p in every if bounded(p.difference(p.leading_measure))] or every
+
+
+def leading_pair(evidence: ReportData) -> ArmPair | None:
+    """The pair of the answer, None where no arms were compared.
+
+    The reference standard that the evaluation names goes before, then the AUC before rates, then the findings that the
+    answer is about.
+    """
+    usable = usable_pairs(evidence)
+    if not usable:
+        return None
+    chosen = leading_findings(evidence, [p.finding for p in usable])
+    own = own_references(evidence)
+    made, graded = arms(evidence)[0].made, list(MEASURES)
+    place = {p.reference: (p.reference in DERIVED, p.reference in made, p.reference not in own) for p in usable}
+    return min(usable, key=lambda p: (place[p.reference], graded.index(p.leading_measure), p.finding not in chosen))
+
+
+def own_references(evidence: ReportData) -> tuple[str, ...]:
+    """The label sources that the evaluation names as its reference standard."""
+    given = evidence.config.get("reference") or ()
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def compared_readers(evidence: ReportData) -> int:
+    """How many readers the leading comparison of arms is about, 0 where its rows do not say so."""
+    first = leading_pair(evidence)
+    row = (first.difference(first.leading_measure) if first else None) or {}
+    return int(row.get("n_readers") or 0)
+
+
 def _best(rows: Iterable[Row]) -> Row | None:
     found = sorted(rows, key=lambda r: (not known(r), number(r["low"]) != number(r["low"])))
     return found[0] if found else None
@@ -124,6 +207,20 @@ def arm_words(arm: str) -> str:
     kind, _, help_of = arm.partition(":")
     if kind in ("aided", "unaided"):
         return f"in {kind} reading" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
+    return f"in {arm_title(arm)}" if arm_title(arm) != arm else f"with {arm}"
+
+
+def with_arm(arm: str) -> str:
+    """The readers of an arm within a sentence on what they had.
+
+    >>> with_arm("unaided"), with_arm("aided:score+map"), with_arm("cine"), with_arm("2")
+    ('without the help of the model', 'with the help of the model (score, map)', 'with cine', 'in arm 2')
+    """
+    kind, _, help_of = arm.partition(":")
+    if kind == "unaided":
+        return "without the help of the model"
+    if kind == "aided":
+        return "with the help of the model" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
     return f"in {arm_title(arm)}" if arm_title(arm) != arm else f"with {arm}"
 
 

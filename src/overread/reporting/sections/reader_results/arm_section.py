@@ -117,7 +117,7 @@ def _means_table(pair: ArmPair) -> Table:
     body = []
     for metric, row in rows:
         name = f"{MEASURES[metric][:1].upper()}{MEASURES[metric][1:]}"
-        levels = [reads_cell(pair.level(metric, a)) for a in (pair.usual, pair.new)]
+        levels = [_level_cell(pair, metric, a) for a in (pair.usual, pair.new)]
         p, holm = p_cells(row)
         holm = holm if number((row or {}).get("p_adjusted")) == number((row or {}).get("p_adjusted")) else Cell("")
         body.append((Cell(name), *levels, reads_cell(row, signed=True), p, *((holm,) if adjusted else ())))
@@ -136,6 +136,12 @@ def _means_table(pair: ArmPair) -> Table:
     return table(caption, (head,), body, remark=f"{remark[:1].upper()}{remark[1:]}." if remark else "")
 
 
+def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
+    """The mean of the readers in one arm, with their number where the difference is over others."""
+    cell = reads_cell(pair.level(metric, arm))
+    return replace(cell, note=pair.other_readers(metric, arm) or cell.note)
+
+
 def _margins(pair: ArmPair) -> list[Block]:
     said = [s for m in pair.measures if (s := margin_sentence(pair, m))]
     return [Points(tuple(said))] if said else []
@@ -152,7 +158,10 @@ def _readers_table(pair: ArmPair) -> Table:
             less = pair.difference(metric, rater)
             if any(map(known, (*levels, less))):
                 name = Cell("Mean of the readers", "strong") if rater == READERS else Cell(reader_title(rater))
-                cells = (reads_cell(r) if r else Cell(MISSING, "num") for r in levels)
+                cells = [reads_cell(r) if r else Cell(MISSING, "num") for r in levels]
+                if rater == READERS:
+                    cells = [_level_cell(pair, metric, a) if r else c for a, r, c in
+                             zip((pair.usual, pair.new), levels, cells, strict=True)]  # fmt: skip
                 beside = reads_cell(less, signed=True) if less else Cell(MISSING, "num")
                 body.append((name, *cells, beside, p_cells(less)[0]))
     head = heads("Reader", arm_title(pair.usual), arm_title(pair.new), minus(pair), "P")

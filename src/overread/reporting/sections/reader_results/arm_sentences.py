@@ -57,7 +57,7 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     """
     row = pair.difference(metric)
     assert row is not None
-    new, usual = (pair.level(metric, a) for a in (pair.new, pair.usual))
+    levels_of_both = pair.compared_levels(metric)
     level = f"{100 * number(row.get('confidence') or 0.95):g}% CI"
     name = f"mean {MEASURES[metric]} of the readers for {in_words(pair.title)}"
     details = [
@@ -68,12 +68,13 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
         f"reference standard: {in_sentence(pair.reference)}",
     ]
     difference = f"{fixed(row['estimate'], signed=True)} ({'; '.join(d for d in details if d)})"
-    if not known(new) or not known(usual):
+    if levels_of_both is None:
         return (
             f"The difference in the {name} between {arm_title(pair.new)} and {arm_title(pair.usual)} was {difference}."
         )
+    arms = (pair.new, pair.usual)
     levels = [
-        f"{fixed(r['estimate'])}{_own(r, level)} {arm_words(a)}" for r, a in ((new, pair.new), (usual, pair.usual))
+        f"{fixed(r['estimate'])}{_own(r, level)} {arm_words(a)}" for r, a in zip(levels_of_both, arms, strict=True)
     ]
     return f"The {name} was {levels[0]} and {levels[1]}; difference, {difference}."
 

@@ -35,6 +35,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     few_reads,
     in_sentence,
+    in_words,
     output_title,
     point_title,
     reads_of,
@@ -51,7 +52,7 @@ def readers(evidence: ReportData) -> Section:
     found = arms(evidence)
     if not evidence.cast.raters:
         return _alone(evidence, found)
-    title = "Model and radiologists"
+    title = "Comparison with readers"
     blocks: list[Block] = []
     for reads in found:
         own = [*_words(evidence, reads), *_overview(reads)]
@@ -99,11 +100,11 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
     if own and evidence.cast.raters:
         said.append(
             f"These readers contributed to {listed(own)}; results under "
-            f"{'it' if len(own) == 1 else 'these'} favour the readers over the models. Only in the majority of "
-            "the other "
-            "readers the evaluated reader has no part."
+            f"{'it' if len(own) == 1 else 'these'} favour the readers over the models."
         )
-    rare = [evidence.heading(f) for f in reads.findings if _rare(reads, f)]
+    if own and evidence.cast.raters and OTHERS in reads.references:
+        said.append("The majority of the other readers excludes the evaluated reader.")
+    rare = [in_words(evidence.heading(f)) for f in reads.findings if _rare(reads, f)]
     if rare:
         said.append(
             f"Fewer than {_RARE} cases with the finding under a reference standard: {listed(rare)}. These CIs are wide."
@@ -121,10 +122,10 @@ def _pooling(reads: ReadRows) -> str:
     pooled = reads.frame.filter(pl.col("rater") == READERS, pl.col("metric") == "sensitivity")
     if any(reads_of(row) for row in pooled.to_dicts()):
         return (
-            "Pooled readers: each read has the same weight. The model is weighted by the number of reads of a case, so "
-            "that both are evaluated on the same cases."
+            "Pooled readers: each read has the same weight. For a model, each case is weighted by its number of reads, "
+            "so that models and readers are evaluated on the same cases with the same weights."
         )
-    return "Pooled readers: reads are weighted by the sampling weights of their cases, and the model accordingly."
+    return "Pooled readers: reads are weighted by the sampling weights of their cases, and so are the cases of a model."
 
 
 def _overview(reads: ReadRows) -> list[Block]:

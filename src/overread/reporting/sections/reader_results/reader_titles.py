@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -19,9 +20,9 @@ from overread.reporting.report_data import (
     Row,
     at_title,
     at_values,
-    by,
     finding_heading,
     natural,
+    once,
     pick,
     points_in_order,
     value_at,
@@ -72,7 +73,7 @@ ALL_ARMS = "all"  # level of the rows about all arms together
 CUTOFF = "rating_cutoff"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReadRows:
     """The rows of one arm of reads, and under them those that take uncertain calls as the evaluation does."""
 
@@ -95,10 +96,18 @@ class ReadRows:
 
     def outputs(self, finding: str) -> tuple[str, ...]:
         """The models' outputs that score a finding, leading model first, a model's outputs beside each other."""
-        rows = self.frame.filter(pl.col("finding") == finding, pl.col("arm") == "model")
-        names = rows["rater"].unique(maintain_order=True).to_list()
+        return self._outputs.get(finding, ())
+
+    @cached_property
+    def _outputs(self) -> dict[str, tuple[str, ...]]:
         place = {m: i for i, m in enumerate(self.models)}
-        return tuple(sorted(names, key=lambda r: place.get(r.partition(" [")[0], len(place))))
+        scored = pick(self.frame, arm="model").select("finding", "rater").unique(maintain_order=True)
+        names: dict[str, list[str]] = {}
+        for finding, rater in scored.rows():
+            names.setdefault(finding, []).append(rater)
+        return {
+            f: tuple(sorted(own, key=lambda r: place.get(r.partition(" [")[0], len(place)))) for f, own in names.items()
+        }
 
     def drawn(self, finding: str) -> tuple[str, ...]:
         """The outputs that figures draw over each other."""
@@ -133,7 +142,16 @@ class ReadRows:
 
     def rows(self, finding: str, reference: str) -> dict[tuple[str, ...], Row]:
         """The rows of a finding under a reference, by metric, at, rater and contrast."""
-        return by(pick(self.frame, finding=finding, reference=reference), "metric", "at", "rater", "contrast")
+        return self._found.get((finding, reference), {})
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str], dict[tuple[str, ...], Row]]:
+        """The rows by finding and reference: the page asks for each of them many times."""
+        found: dict[tuple[str, str], dict[tuple[str, ...], Row]] = {}
+        for row in self.frame.iter_rows(named=True):
+            own = found.setdefault((row["finding"], row["reference"]), {})
+            own.setdefault((row["metric"], row["at"], row["rater"], row["contrast"]), row)
+        return found
 
     def points(self, finding: str) -> tuple[str, ...]:
         """The operating points, those of a specificity first."""
@@ -142,6 +160,7 @@ class ReadRows:
         return tuple(points_in_order(names))
 
 
+@once
 def arms(evidence: ReportData) -> list[ReadRows]:
     """The reads of every arm, unaided ones first."""
     rows = evidence.estimates.filter(pl.col("analysis") == "readers", pl.col("subgroup") == "read")

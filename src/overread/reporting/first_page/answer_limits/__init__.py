@@ -1,0 +1,1 @@
+"""What limits the answer of the first page: rules about the study, its models, its readers and its cases."""

@@ -1,0 +1,170 @@
+"""Limits of an answer about models: where they were tested and trained, how many, thresholds, rare findings."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from overread.reporting.estimate_cells import known
+from overread.reporting.first_page.answer_limits.limit_codes import noted
+from overread.reporting.first_page.first_page_parts import Limitation, bounded
+from overread.reporting.first_page.question import SEEDS, leading
+from overread.reporting.number_format import count, fixed, limit, listed, number, plural
+from overread.reporting.report_data import MEAN, ReportData, overall, pick
+from overread.reporting.seed_rows import rows_of_seeds, section_raters, seed_count
+
+_FEW = 50  # present cases: below, intervals are wide
+
+
+def below_chance(evidence: ReportData) -> list[Limitation]:
+    """AUCs at hospitals not used in training whose whole interval lies below 0.5: the score points the wrong way."""
+    rows = pick(overall(evidence, "standalone", "auc"), at="").filter(pl.col("population").str.starts_with("external:"))
+    low = [r for r in rows.to_dicts() if bounded(r) and number(r["high"]) < 0.5]
+    low = [r for r in low if r["rater"] not in evidence.cast.members]
+    if not low:
+        return []
+    worst = min(low, key=lambda r: number(r["estimate"]))
+    finding = evidence.heading(worst["finding"]).lower()
+    place = worst["population"].partition(":")[2]
+    cases = f" ({plural(worst['n_cases'], 'case')})" if worst["n_cases"] else ""
+    text = (
+        f"{plural(len(low), 'AUC')} at a hospital not used in training {'lies' if len(low) == 1 else 'lie'} below "
+        f"0.5 with the whole interval; lowest: {worst['rater']}, {finding}, {place}{cases}, "
+        f"{fixed(worst['estimate'])} ({fixed(worst['low'])} to {limit(worst['high'])})."
+    )
+    return [Limitation(2, "an AUC below 0.5 at another hospital", "Worse than chance.", text, "discrimination")]
+
+
+def external(evidence: ReportData) -> list[Limitation]:
+    """Without, or with few, hospitals that were not used in training."""
+    if not evidence.cast.raters or evidence.estimates.is_empty():
+        return []
+    n = len(evidence.cast.external)
+    if n == 0:
+        head, text = "No external hospital.", "Nothing here shows how the models do at a hospital not used in training."
+        if not evidence.cast.trained:
+            head = "No hospital known to be external."
+            text = "Whether a hospital of the test was used in training is not known."
+        return [Limitation(4, "no other hospital known to be unseen", head, text)]
+    if n == 1:
+        return [
+            Limitation(
+                5,
+                "one external hospital",
+                "One external hospital.",
+                "At least two are needed to assess generalisation.",
+                "drop",
+            )
+        ]
+    text = "" if evidence.cast.trained else "That they were not used in training is declared, not verified."
+    few = [Limitation(13, f"{n} external hospitals", f"{n} external hospitals.", text, "drop")]
+    return few if text or n == 2 else []
+
+
+def training_runs(evidence: ReportData) -> list[Limitation]:
+    """Models of one training run."""
+    silent = [m for m, e in evidence.models.items() if e.get("kind") == "single" and m in evidence.cast.raters]
+    if not silent:
+        return []
+    text = f"Variation between training runs of {listed(silent)} is unknown."
+    return [
+        Limitation(
+            5, "one training run per model", "One training run per model.", text, "h1" if evidence.cast.single else ""
+        )
+    ]
+
+
+def seeds(evidence: ReportData) -> list[Limitation]:
+    """An interval of a mean over seeds is about patients."""
+    rows = rows_of_seeds(evidence)
+    if rows is None or leading(evidence) != SEEDS:
+        return []
+    n = seed_count(list(rows.variants.values()))
+    text = "The intervals cover the sampling of patients, not that of training seeds; see the SD over seeds."
+    each = " of each variant" if len(rows.variants) > 1 else ""
+    return [Limitation(5, "intervals do not cover training seeds", f"{n} training seeds{each}.", text, "seeds")]
+
+
+def selected(evidence: ReportData) -> list[Limitation]:
+    """The best of several models, chosen on the cases of the test."""
+    n = len(section_raters(evidence))
+    if leading(evidence) == SEEDS or n < 4 or set(evidence.cast.single) & set(evidence.cast.raters):
+        return []
+    text = f"The highest of {n} AUCs is too high on average, because it is the highest on the cases that estimate it."
+    return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
+
+
+def half(evidence: ReportData) -> list[Limitation]:
+    """Thresholds that were chosen on a part of the test patients."""
+    rows = (
+        overall(evidence, "standalone", "threshold").to_dicts()
+        + overall(evidence, "standalone", "sensitivity").to_dicts()
+    )
+    found = noted(rows, "fitted_on_half")
+    if not found:
+        return []
+    fitted, tested = int(str(found[0]["fitted"])), int(str(found[0]["tested"]))
+    half = 0.45 <= fitted / (fitted + tested) <= 0.55
+    text = (
+        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other "
+        f"{count(tested)}; a locked threshold would use all."
+    )
+    share = "half of the patients" if half else "a part of the patients"
+    return [Limitation(9, f"thresholds chosen on {share}", f"Thresholds chosen on {share}.", text, "operating")]
+
+
+def sites(evidence: ReportData) -> list[Limitation]:
+    """Hospitals left out of a mean, and hospitals without a mean."""
+    rows = pick(overall(evidence, "standalone", "auc"), at="")
+    excluded = [c for name in ("sites_excluded", "sites_one_class") for c in noted(rows.to_dicts(), name)]
+    left = sorted({site for c in excluded if isinstance(sites := c["sites"], tuple) for site in sites})
+    means = rows.filter(pl.col("finding") == MEAN, pl.col("population").str.starts_with("external:")).to_dicts()
+    lone = sorted({r["population"].partition(":")[2] for r in means if not known(r)})
+    made = []
+    if left:
+        more = f" and {len(left) - 4} more" if len(left) > 4 else ""
+        text = f"{listed(left[:4])}{more}: too few patients with or without a finding."
+        made.append(
+            Limitation(
+                9,
+                f"{plural(len(left), 'hospital')} not evaluable for some findings",
+                f"{plural(len(left), 'hospital')} not in every mean.",
+                text,
+                "not-computed",
+            )
+        )
+    if lone:
+        text = f"{listed(lone)}: no mean AUC could be computed."
+        made.append(
+            Limitation(
+                9,
+                f"{plural(len(lone), 'hospital')} not evaluable",
+                f"{plural(len(lone), 'hospital')} not evaluable.",
+                text,
+                "not-computed",
+            )
+        )
+    return made
+
+
+def few_present(evidence: ReportData) -> list[Limitation]:
+    """Findings with few cases."""
+    rows = [r for r in pick(overall(evidence, "standalone", "auc"), at="").to_dicts() if r["finding"] != MEAN]
+    low = {
+        r["finding"]: r["n_present"]
+        for r in sorted(rows, key=lambda r: -(r["n_present"] or 0))
+        if r["n_present"] is not None
+    }
+    few = {f: n for f, n in low.items() if 0 < n < _FEW and f in evidence.cast.findings}
+    if not few or evidence.cast.single:
+        return []
+    names = [f"{evidence.heading(f).lower()} ({count(n)})" for f, n in sorted(few.items(), key=lambda pair: pair[1])]
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [
+        Limitation(
+            10,
+            "few cases of some findings",
+            f"Fewer than {_FEW} cases present:",
+            f"{listed(names[:3])}{rest}. These intervals are wide.",
+            "discrimination",
+        )
+    ]
