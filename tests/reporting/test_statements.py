@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from overread.reporting.first_page.answer_limits.study_limits import limitations
 
 from overread import codes, reporting
 from overread.reporting.checklists import RULES
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.report_data import at_title, read_evidence
 from overread.reporting.sections.duplicate_images import _with_splits
 from overread.reporting.sections.model_results.discrimination_section import discrimination

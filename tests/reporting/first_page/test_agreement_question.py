@@ -6,9 +6,9 @@ import math
 
 import polars as pl
 import pytest
-from overread.reporting.first_page.answer_limits.study_limits import limitations
 
 from overread.reporting.blocks import Section
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.contents import parts
 from overread.reporting.first_page.question import AGREEMENT, READERS_ALONE, leading, leading_page
 from overread.reporting.report_data import read_evidence

@@ -101,7 +101,7 @@ def test_the_mean_of_an_arm_over_other_readers_does_not_stand_beside_the_differe
     rows = [{**r, "n_readers": 3 if r["arm"] == "unaided" else 2} if r["rater"] == "(readers)" else r for r in rows]
     evidence, page = page_of(evidence_folder, rows)
     assert page.answer == (
-        "aided:score minus unaided: +0.044 (95% interval −0.0004 to +0.088) in the mean AUC of the readers; the "
+        "Aided (score) minus unaided: +0.044 (95% interval −0.0004 to +0.088) in the mean AUC of the readers; the "
         "interval includes 0."
     )
     assert [c.note for c in page.table.rows[0][1:3]] == ["3 readers", ""]

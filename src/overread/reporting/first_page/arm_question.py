@@ -37,6 +37,7 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     compared_readers,
     leading_pair,
     minus,
+    minus_first,
     usable_pairs,
     with_arm,
 )
@@ -91,7 +92,7 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
     levels = pair.compared_levels(metric)
     name = MEASURES[metric]
     if levels is None:
-        less = f"{minus(pair)}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
+        less = f"{minus_first(pair)}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
         return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (

@@ -207,7 +207,7 @@ def arm_words(arm: str) -> str:
     kind, _, help_of = arm.partition(":")
     if kind in ("aided", "unaided"):
         return f"in {kind} reading" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
-    return f"in {arm_title(arm)}" if arm_title(arm) != arm else f"with {arm}"
+    return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
 
 
 def with_arm(arm: str) -> str:
@@ -221,7 +221,12 @@ def with_arm(arm: str) -> str:
         return "without the help of the model"
     if kind == "aided":
         return "with the help of the model" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
-    return f"in {arm_title(arm)}" if arm_title(arm) != arm else f"with {arm}"
+    return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
+
+
+def minus_first(pair: ArmPair) -> str:
+    """The heading of the difference at the start of a sentence."""
+    return minus(pair)[:1].upper() + minus(pair)[1:]
 
 
 def minus(pair: ArmPair) -> str:

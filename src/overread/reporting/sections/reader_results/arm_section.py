@@ -27,6 +27,7 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     ArmPair,
     arm_words,
     minus,
+    minus_first,
     pairs,
 )
 from overread.reporting.sections.reader_results.arm_sentences import answer, for_paper, margin_sentence
@@ -83,7 +84,7 @@ def _folded_title(pair: ArmPair) -> str:
 
 def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool) -> list[Block]:
     """One pair: the sentence for a paper, the means, the curves, each reader, the analysis of variance."""
-    title = f"{minus(pair)[:1].upper()}{minus(pair)[1:]}; reference standard: {in_sentence(pair.reference)}"
+    title = f"{minus_first(pair)}; reference standard: {in_sentence(pair.reference)}"
     blocks: list[Block] = [Paragraph(title, kind="heading")] if heading else []
     if pair.leave_one_out:
         blocks.append(Paragraph(_LEFT_OUT))

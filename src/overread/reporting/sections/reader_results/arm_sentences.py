@@ -33,7 +33,7 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     if not said:
         return f"{where}{minus(pair)}: no difference could be computed."
     first = minus(pair)
-    first = f"A{first[1:]}" if not where and arm_title(pair.new) != pair.new else first  # "Arm 2" opens the sentence
+    first = f"A{first[1:]}" if not where and pair.new.isdigit() else first  # "Arm 2" opens the sentence
     return f"{where}{first}, mean of the readers: {'; '.join(said)}."
 
 

@@ -276,11 +276,14 @@ def in_words(title: str) -> str:
 
 
 def arm_title(arm: str) -> str:
-    """How an arm is headed; a bare number says what it numbers.
+    """How an arm is headed; a bare number says what it numbers, an aided arm what it was aided by.
 
-    >>> arm_title("2"), arm_title("cine")
-    ('arm 2', 'cine')
+    >>> arm_title("2"), arm_title("cine"), arm_title("aided:score+map")
+    ('arm 2', 'cine', 'aided (score, map)')
     """
+    kind, _, help_of = arm.partition(":")
+    if kind == "aided" and help_of:
+        return f"aided ({help_of.replace('+', ', ')})"
     return f"arm {arm}" if arm.isdigit() else arm
 
 
