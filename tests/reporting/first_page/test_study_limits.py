@@ -116,6 +116,15 @@ def test_a_refused_dawid_skene_that_was_asked_for_is_a_limit_from_the_note_of_it
     assert ("Dawid-Skene not identified" in [x.short for x in limitations(evidence)]) == told
 
 
+def test_the_findings_for_which_dawid_skene_is_not_identified_are_named(evidence_folder):
+    place = {"analysis": "readers", "subgroup": "read", "level": "unaided", "arm": "unaided", "rater": "(readers)"}
+    lost = {"finding": "mass", "note": codes.note("dawid_skene_refused", finding="mass")}
+    rows = [row("sensitivity", *3 * [math.nan], reference="dawid-skene", **lost, **place)]
+    rows += [row("sensitivity", 0.8, 0.7, 0.9, reference="dawid-skene", finding="nodule", **place), row(*AUC)]
+    evidence = replace(read_evidence(evidence_folder(rows), {}), run={"config": {"references": ["dawid-skene"]}})
+    assert "Dawid-Skene not identified for mass" in [x.short for x in limitations(evidence)]
+
+
 def test_how_labels_were_made_is_not_missing_where_it_is_stated_or_there_are_none(evidence_folder):
     name = "reference labels not described"
     rows = against_readers()

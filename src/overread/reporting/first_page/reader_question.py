@@ -140,12 +140,15 @@ def _sides(rows: Sequence[Row]) -> list[int]:
 
 def _counted(rows: Sequence[Row]) -> str:
     lower, higher = _sides(rows)
+    every = f" in {'both' if len(rows) == 2 else f'all {len(rows)}'} comparisons" if len(rows) > 1 else ""
     if lower == len(rows):
-        return f"is lower in all {len(rows)} comparisons" if len(rows) > 1 else "is lower"
+        return f"is lower{every}"
     if higher == len(rows):
-        return f"is higher in all {len(rows)} comparisons" if len(rows) > 1 else "is higher"
+        return f"is higher{every}"
     if not lower and not higher:
-        return f"is neither lower nor higher with the whole interval in any of {plural(len(rows), 'comparison')}"
+        of = "either" if len(rows) == 2 else "any"
+        where = f" in {of} of {len(rows)} comparisons" if len(rows) > 1 else ""
+        return f"is neither lower nor higher with the whole interval{where}"
     counted = [f"{word} in {n or 'none'}" for word, n in (("lower", lower), ("higher", higher))]
     return f"is {' and '.join(counted)} of {plural(len(rows), 'comparison')}"
 

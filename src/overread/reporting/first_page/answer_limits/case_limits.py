@@ -33,7 +33,7 @@ def lost(evidence: ReportData) -> list[Limitation]:
         f"{plural(r['count'], r['unit'].removesuffix('s'))} ({plain_words(r['reason'], evidence.vocabulary)})"
         for _, r in largest
     ]
-    more = f"; {len(found) - 2} more reasons" if len(found) > 2 else ""
+    more = f"; {plural(len(found) - 2, 'more reason')}" if len(found) > 2 else ""
     return [Limitation(10, "cases left out", "Left out:", f"{listed(told)}{more}.", "account")]
 
 

@@ -42,7 +42,10 @@ def dawid_skene(evidence: ReportData) -> list[Limitation]:
     if not found and not lost:
         return []
     text = "It was asked for and is not used: the reads do not determine it."
-    return [Limitation(3, "Dawid-Skene not identified", "Dawid-Skene is not identified.", text, "account")]
+    named = evidence.vocabulary.ordered({str(c["finding"]) for c in (*found, *(code for code, _ in lost))})
+    read = {f for reads in arms(evidence) for f in reads.findings}
+    of = "" if set(named) >= read else f" for {listed([evidence.heading(f).lower() for f in named])}"
+    return [Limitation(3, f"Dawid-Skene not identified{of}", f"Dawid-Skene is not identified{of}.", text, "account")]
 
 
 def few_readers(evidence: ReportData) -> list[Limitation]:
