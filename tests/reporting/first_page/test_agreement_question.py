@@ -10,9 +10,10 @@ import pytest
 from overread.reporting.blocks import Section
 from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.contents import parts
-from overread.reporting.first_page.question import AGREEMENT, READERS_ALONE, leading, leading_page
+from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, leading, leading_page
 from overread.reporting.report_data import read_evidence
-from tests.reporting.first_page.test_leading_question import READS, page_of, row
+from tests.reporting.first_page.test_leading_question import READS, in_two_arms, page_of, row
+from tests.reporting.first_page.test_study_limits import line
 
 READ = {**READS, "level": "unaided", "arm": "unaided", "rater": "(readers)"}
 
@@ -106,3 +107,37 @@ def test_the_figure_has_kappa_with_its_interval(evidence_folder):
 def test_a_reference_standard_that_does_not_exist_is_not_missed(evidence_folder):
     evidence, _ = page_of(evidence_folder, agreement("mass", 0.9, 0.5))
     assert "reference labels not described" not in [each.short for each in limitations(evidence)]
+
+
+def in_aided_reading(rows):
+    """The same rows of the arm "aided"."""
+    return [{**r, "level": "aided", "arm": "aided"} for r in rows]
+
+
+def test_of_several_arms_the_agreement_says_which(evidence_folder):
+    rows = [*agreement("mass", 0.8, 0.5), *in_aided_reading(agreement("mass", 0.9, 0.6))]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "Percent agreement among 4 readers in unaided reading for mass is 80.0% (95% interval 78.0% to 82.0%), and "
+        "Fleiss κ 0.500 (0.480 to 0.520); in aided reading 90.0% (95% interval 88.0% to 92.0%), and Fleiss κ 0.600 "
+        "(0.580 to 0.620)."
+    )
+
+
+def test_a_comparison_of_arms_under_an_allowed_reference_leads_before_agreement(evidence_folder):
+    compared = [{**r, "reference": "majority of the others"} for r in in_two_arms()]
+    rows = [*agreement("mass", 0.8, 0.5), *in_aided_reading(agreement("mass", 0.9, 0.6)), *compared]
+    evidence, page = page_of(evidence_folder, rows)
+    assert leading(evidence) == ARMS
+    assert page.more.endswith(
+        "No reference standard was supplied. Percent agreement of the readers: 80.0% (95% interval 78.0% to 82.0%) in "
+        "unaided reading and 90.0% (95% interval 88.0% to 92.0%) in aided reading."
+    )
+    lost = [{**r, "estimate": math.nan} if r["contrast"] else r for r in rows]
+    assert leading(page_of(evidence_folder, lost)[0]) == AGREEMENT
+
+
+def test_cases_that_were_taken_as_patients_are_not_counted_as_patients(evidence_folder):
+    own = [line("case_is_own_patient", 200)]
+    _, page = page_of(evidence_folder, agreement("mass", 0.9, 0.5), account=own)
+    assert dict(page.facts) == {"readers": "4", "cases": "200", "finding": "1"}

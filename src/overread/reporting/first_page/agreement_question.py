@@ -23,7 +23,15 @@ from overread.reporting.first_page.first_page_parts import (
 )
 from overread.reporting.number_format import count, fixed, interval, listed, number, plural
 from overread.reporting.report_data import ReportData, Row, at_values, value_at
-from overread.reporting.sections.reader_results.reader_titles import DAWID_SKENE, MAJORITY, OTHERS, READERS, with_calls
+from overread.reporting.sections.reader_results.arm_pairs import arm_words
+from overread.reporting.sections.reader_results.reader_titles import (
+    DAWID_SKENE,
+    MAJORITY,
+    OTHERS,
+    READERS,
+    arm_title,
+    with_calls,
+)
 
 _DERIVED = (MAJORITY, OTHERS, DAWID_SKENE)
 
@@ -114,6 +122,18 @@ def unstated(evidence: ReportData) -> bool:
     return not evidence.cast.raters and not stated and bool(agreements(evidence))
 
 
+def agreement_of_arms(evidence: ReportData) -> list[str]:
+    """The agreement in each arm in a sentence, where no reference standard was supplied and several arms have one."""
+    every = agreements(evidence) if unstated(evidence) else []
+    if len(every) < 2:
+        return []
+    finding = leading_findings(evidence, every[0].findings)[0]
+    several = len({f for own in every for f in own.findings}) > 1
+    shares = [f"{percent(own.row(finding, own.equal))} {arm_words(own.arm)}" for own in every]
+    what, of = every[0].equal.name, f" for {_heading(every[0], finding)}" if several else ""
+    return [f"No reference standard was supplied. {what[:1].upper()}{what[1:]} of the readers{of}: {listed(shares)}."]
+
+
 def agreements(evidence: ReportData) -> list[Agreement]:
     """The agreement among readers in every arm, that of the unaided readers first."""
     frame = with_calls(evidence.estimates.filter(pl.col("analysis") == "agreement"))
@@ -147,7 +167,7 @@ def agreement_page(evidence: ReportData) -> FirstPage:
     return FirstPage(
         "Evidence report: readers",
         str(evidence.study.get("question") or "").strip() or "How far do the readers agree?",
-        _answer(first),
+        _answer(every),
         _more(first),
         _facts(first),
         _figure(first),
@@ -172,19 +192,21 @@ def percent(row: Row | None, *, level: bool = True) -> str:
     return f"{100 * value:.1f}% ({named}{100 * low:.1f}% to {100 * high:.1f}%)"
 
 
-def _answer(own: Agreement) -> str:
+def _answer(every: Sequence[Agreement]) -> str:
+    """The agreement in the first arm, which is named where there are several; of one finding also in the others."""
+    own, others = every[0], every[1:]
     findings = leading_findings(own.evidence, own.findings)
-    n = plural(own.most("n_readers"), "reader")
+    arm = f" {arm_words(own.arm)}" if others else ""
+    n = f"{plural(own.most('n_readers'), 'reader')}{arm}"
     kappas = [(f, r) for f in findings if known(r := own.row(f, own.leading))]
     shares = [(f, r) for f in findings if known(r := own.row(f, own.equal))]
     what, name = own.equal.name, own.leading.name
     if len(findings) == 1 or (len(kappas) == 1 and len(shares) <= 1):
-        of = f" for {_heading(own, findings[0])}" if len(own.findings) > 1 or len(findings) == 1 else ""
-        share = percent(own.row(findings[0], own.equal))
-        return (
-            f"{what[:1].upper()}{what[1:]} among {n}{of} is {share}, and {name} "
-            f"{spelled(own.row(findings[0], own.leading), level=False)}."
-        )
+        finding = kappas[0][0] if kappas else findings[0]
+        pairs = [(each.row(finding, own.equal), each.row(finding, own.leading)) for each in every]
+        values = [f"{percent(share)}, and {name} {spelled(kappa, level=False)}" for share, kappa in pairs]
+        rest = "".join(f"; {arm_words(e.arm)} {value}" for e, value in zip(others, values[1:], strict=True))
+        return f"{what[:1].upper()}{what[1:]} among {n} for {_heading(own, finding)} is {values[0]}{rest}."
     said = []
     if kappas:
         low, high = _ends(kappas)
@@ -199,7 +221,9 @@ def _answer(own: Agreement) -> str:
             f"{start} {100 * number(low[1]['estimate']):.1f}% ({_heading(own, low[0])}) to "
             f"{100 * number(high[1]['estimate']):.1f}% ({_heading(own, high[0])})"
         )
-    return f"{', '.join(said)}." if said else "No agreement between the readers could be computed."
+    if not said:
+        return "No agreement between the readers could be computed."
+    return f"{', '.join(said)}.{' The other arms are in the table.' if others else ''}"
 
 
 def _ends(rows: Sequence[tuple[str, Row]]) -> tuple[tuple[str, Row], tuple[str, Row]]:
@@ -237,7 +261,7 @@ def _facts(own: Agreement) -> tuple[tuple[str, str], ...]:
         ("readers", own.most("n_readers")),
         ("pairs of readers", own.pairs),
         ("cases", own.most("n_cases")),
-        ("patients", own.most("n_patients")),
+        ("patients", 0 if own.evidence.cases_are_patients else own.most("n_patients")),
         ("finding" if len(own.findings) == 1 else "findings", len(own.findings)),
     )
     return tuple((what, count(n)) for what, n in counts if n)
@@ -288,7 +312,7 @@ def _table(every: Sequence[Agreement]) -> Table:
     first = every[0]
     body: list[tuple[Cell, ...]] = []
     for own in every:
-        body += [group(own.arm, 3 + len(first.measures))] if len(every) > 1 else []
+        body += [group(arm_title(own.arm), 3 + len(first.measures))] if len(every) > 1 else []
         body += [_cells(own, f, own.rows) for f in own.by_height()]
     made = Table("Agreement among the readers", (_head(first),), tuple(body), note="With 95% interval.")
     return first_rows(made, "rows")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from overread.reporting.blocks import Cell, Table, heads
 from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.first_page.agreement_question import agreement_of_arms
 from overread.reporting.first_page.answer_figures.arm_figure import (
     arms_figure,
     reader_difference,
@@ -156,7 +157,7 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     said += _left_out(first)
     said += _over_findings(evidence, first, same)
     said.append(f"Reference standard: {in_sentence(first.reference)}.")
-    return " ".join(said)
+    return " ".join([*said, *agreement_of_arms(evidence)])
 
 
 def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> list[str]:
