@@ -7,6 +7,7 @@ import math
 import polars as pl
 import pytest
 
+from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.contents import parts
@@ -15,6 +16,7 @@ from overread.reporting.report_data import read_evidence
 from tests.reporting.first_page.test_leading_question import READS, in_two_arms, page_of, row
 from tests.reporting.first_page.test_study_limits import line
 
+NUMBERS = {"mass": 261, "pneumothorax": 165}  # uncertain calls
 READ = {**READS, "level": "unaided", "arm": "unaided", "rater": "(readers)"}
 
 
@@ -94,7 +96,32 @@ def test_blocks_of_readers_have_a_table(evidence_folder):
     rows += agreement("mass", 0.85, 0.4, at="block=2", equal_at="block=2")
     _, page = page_of(evidence_folder, rows)
     assert "Fleiss κ runs from 0.400 to 0.800" in page.more
-    assert [r[0].text for r in page.detail[0].rows] == ["Group 1: 4 readers", "Mass", "Group 2: 4 readers", "Mass"]
+    assert [r[0].text for r in page.detail[0].rows] == ["Block 1: 4 readers", "Mass", "Block 2: 4 readers", "Mass"]
+
+
+def test_a_kappa_of_one_block_alone_is_no_range_and_the_reason_of_the_other_is_given(evidence_folder):
+    rows = agreement("mass", 1.0, 1.0)
+    rows += agreement("mass", 1.0, None, at="block=1", equal_at="block=1")
+    rows[-1] |= {"note_codes": codes.encode(codes.note("single_category"))}
+    rows += agreement("mass", 1.0, 1.0, at="block=2", equal_at="block=2")
+    _, page = page_of(evidence_folder, rows)
+    assert (
+        "agreement within each of 2 blocks of several readers is in the table, where Fleiss κ is 1.000 in block 2; it "
+        "could not be computed in block 1 (only one category was used)."
+    ) in page.more
+
+
+def test_cases_are_those_with_two_or_more_reads(evidence_folder):
+    share, kappa = agreement("mass", 0.9, 0.5)
+    _, page = page_of(evidence_folder, [share, {**kappa, "n_cases": 230}])
+    assert page.table.rows[0][1].text == "200"
+    assert page.table.note == "With 95% interval. Cases: with two or more reads."
+
+
+def test_what_uncertain_calls_count_as_is_said(evidence_folder):
+    unsure = [line("uncertain_calls_recoded", n, "reads", finding=f, state="absent") for f, n in NUMBERS.items()]
+    _, page = page_of(evidence_folder, agreement("mass", 0.9, 0.5), account=unsure)
+    assert "426 uncertain calls are taken as absent (mass 261 and pneumothorax 165)." in page.more
 
 
 def test_the_figure_has_kappa_with_its_interval(evidence_folder):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
@@ -32,6 +33,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arm_title,
     with_calls,
 )
+from overread.reporting.sections.reader_results.uncertain_calls import uncertain_calls
 
 _DERIVED = (MAJORITY, OTHERS, DAWID_SKENE)
 
@@ -46,6 +48,8 @@ class AgreementMeasure:
     name: str
 
 
+_CASES = "Cases: with two or more reads."
+_MOST_LOST = 3  # places without a value that are named one by one
 _EQUAL_CALLS = AgreementMeasure("percent_agreement", "", "Percent agreement", "percent agreement")
 _CALLS = (
     AgreementMeasure("fleiss_kappa", "", "Fleiss κ", "Fleiss κ"),
@@ -238,22 +242,47 @@ def _heading(own: Agreement, finding: str) -> str:
 def _more(own: Agreement) -> str:
     said = ["No reference standard was supplied: agreement is not accuracy."]
     if own.blocks:
-        within = [
-            number(r["estimate"])
-            for rows in own.blocks.values()
-            for f in leading_findings(own.evidence, own.findings)
-            if known(r := rows.get((f, own.leading.metric, own.leading.at)))
-        ]
-        ends = f", where {own.leading.name} runs from {fixed(min(within))} to {fixed(max(within))}" if within else ""
-        said.append(
-            "The readers form groups that have hardly any case in common; agreement within "
-            f"{'the group' if len(own.blocks) == 1 else f'each of {len(own.blocks)} groups'} of several readers is in "
-            f"the table{ends}."
-        )
+        said.append(_within_blocks(own))
+    said += [text for text in (uncertain_calls(own.evidence),) if text and not own.graded]
     derived = set(own.evidence.estimates.filter(pl.col("analysis") == "readers")["reference"].unique()) & {*_DERIVED}
     if derived:
         said.append("Rates under references derived from the same reads are in the section on readers.")
     return " ".join(said)
+
+
+def _within_blocks(own: Agreement) -> str:
+    """That readers form blocks, with the range of the leading measure within them, and where it has no value."""
+    findings = leading_findings(own.evidence, own.findings)
+    several = len(findings) > 1
+    places = {
+        (f"{_heading(own, f)} in block {block}" if several else f"in block {block}"): rows[f, m.metric, m.at]
+        for m in (own.leading,)
+        for block, rows in own.blocks.items()
+        for f in findings
+        if (f, m.metric, m.at) in rows
+    }
+    values = sorted(number(row["estimate"]) for row in places.values() if known(row))
+    lost = {place: row for place, row in places.items() if not known(row)}
+    ends = list(dict.fromkeys(fixed(value) for value in values[:1] + values[-1:]))
+    which = "the block" if len(own.blocks) == 1 else f"each of {len(own.blocks)} blocks"
+    text = "The readers form blocks that have hardly any case in common; agreement within "
+    text += f"{which} of several readers is in the table"
+    if len(ends) == 2:
+        text += f", where {own.leading.name} runs from {ends[0]} to {ends[1]}"
+    elif ends:
+        only = next(place for place, row in places.items() if known(row))
+        text += f", where {own.leading.name} is {ends[0]}{f' {only}' * (len(values) == 1 and not several)}"
+    if len(lost) > _MOST_LOST:
+        text += f"; it could not be computed for {len(lost)} of {len(places)}"
+    elif lost:
+        text += f"; it could not be computed {'for ' * several}{listed([_lost(p, row) for p, row in lost.items()])}"
+    return f"{text}."
+
+
+def _lost(place: str, row: Row) -> str:
+    """Where a measure has no value, with the first reason of its note."""
+    reason = next((codes.render("notes", code).removeprefix("NE: ") for code in codes_of(row)), "")
+    return f"{place} ({reason})" if reason else place
 
 
 def _facts(own: Agreement) -> tuple[tuple[str, str], ...]:
@@ -299,7 +328,8 @@ def percent_cell(row: Row | None) -> Cell:
 
 def _cells(own: Agreement, finding: str, rows: dict[tuple[str, str, str], Row]) -> tuple[Cell, ...]:
     found = [rows.get((finding, m.metric, m.at)) for m in (own.equal, *own.measures)]
-    n = max((int(r["n_cases"]) for r in found if r and r.get("n_cases") is not None), default=0)
+    # the first is over cases with two or more reads; those with one have a part in chance agreement alone
+    n = next((int(r["n_cases"]) for r in found if r and r.get("n_cases") is not None), 0)
     name = Cell(own.evidence.heading(finding))
     return name, Cell(count(n), "num"), percent_cell(found[0]), *map(number_cell, found[1:])
 
@@ -314,7 +344,7 @@ def _table(every: Sequence[Agreement]) -> Table:
     for own in every:
         body += [group(arm_title(own.arm), 3 + len(first.measures))] if len(every) > 1 else []
         body += [_cells(own, f, own.rows) for f in own.by_height()]
-    made = Table("Agreement among the readers", (_head(first),), tuple(body), note="With 95% interval.")
+    made = Table("Agreement among the readers", (_head(first),), tuple(body), note=f"With 95% interval. {_CASES}")
     return first_rows(made, "rows")
 
 
@@ -326,10 +356,12 @@ def _detail(own: Agreement) -> tuple[Table, ...]:
     body: list[tuple[Cell, ...]] = []
     for block, rows in own.blocks.items():
         n = max((int(r["n_readers"]) for r in rows.values() if r.get("n_readers") is not None), default=0)
-        body.append(group(f"Group {block}: {plural(n, 'reader')}", 3 + len(own.measures)))
+        body.append(group(f"Block {block}: {plural(n, 'reader')}", 3 + len(own.measures)))
         found = {f for f, _, _ in rows}
         body += [_cells(own, f, rows) for f in own.by_height() if f in found]
-    return (table("Agreement within groups of readers who read the same cases.", (_head(own),), body),)
+    return (
+        table("Agreement within blocks of readers who read the same cases, with 95% interval.", (_head(own),), body),
+    )
 
 
 def _terms(own: Agreement) -> list[tuple[str, str]]:
