@@ -35,12 +35,12 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
     MEASURES,
     ArmPair,
+    arm_words,
     compared_readers,
     leading_pair,
     minus,
     minus_first,
     usable_pairs,
-    with_arm,
 )
 from overread.reporting.sections.reader_results.reader_titles import arm_title, in_sentence, in_words, reader_title
 
@@ -55,7 +55,7 @@ def arms_page(evidence: ReportData) -> FirstPage:
     return FirstPage(
         "Evidence report: reader study",
         str(evidence.study.get("question") or "").strip()
-        or f"Do readers do better {with_arm(new)} than {with_arm(usual)}?",
+        or f"Do readers do better {arm_words(new)} than {arm_words(usual)}?",
         _answer(evidence, first),
         _more(first, same, evidence),
         _facts(evidence),
@@ -97,7 +97,7 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
         return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (
-        f"The mean {name} of the readers{of} was {new} {with_arm(pair.new)} and {usual} {with_arm(pair.usual)}, a "
+        f"The mean {name} of the readers{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
         f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
         f"{_non_inferiority(pair)}"
     )
@@ -149,7 +149,7 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     if readers:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
         name = MEASURES[first.leading_measure]
-        said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {with_arm(first.new)}.")
+        said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {arm_words(first.new)}.")
     for metric in ("sensitivity", "specificity"):
         row = first.difference(metric)
         if metric != first.leading_measure and bounded(row):

@@ -199,28 +199,14 @@ def _best(rows: Iterable[Row]) -> Row | None:
 
 
 def arm_words(arm: str) -> str:
-    """An arm within a sentence.
+    """An arm within a sentence; whose help an aided reader had is not known from the name of the arm.
 
-    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("2")
-    ('in unaided reading', 'in aided reading (score, map)', 'in arm 2')
+    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("cine"), arm_words("2")
+    ('in unaided reading', 'in aided reading (score, map)', 'with cine', 'in arm 2')
     """
     kind, _, help_of = arm.partition(":")
     if kind in ("aided", "unaided"):
         return f"in {kind} reading" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
-    return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
-
-
-def with_arm(arm: str) -> str:
-    """The readers of an arm within a sentence on what they had.
-
-    >>> with_arm("unaided"), with_arm("aided:score+map"), with_arm("cine"), with_arm("2")
-    ('without the help of the model', 'with the help of the model (score, map)', 'with cine', 'in arm 2')
-    """
-    kind, _, help_of = arm.partition(":")
-    if kind == "unaided":
-        return "without the help of the model"
-    if kind == "aided":
-        return "with the help of the model" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
     return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
 
 
