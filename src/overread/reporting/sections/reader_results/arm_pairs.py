@@ -69,6 +69,12 @@ class ArmPair:
         """The test against the margin, None where no margin was stated."""
         return _best(r for r in self._differences(metric, READERS) if value_at(r["at"], MARGIN))
 
+    def all_arms(self, metric: str) -> Row | None:
+        """The F test that the means of all arms are equal, None where there is none."""
+        at = (self.difference(metric) or {}).get("at")
+        found = self._found.get(("f_statistic", READERS, ALL_ARMS, ""), [])
+        return next((r for r in found if r["at"] == at), None)
+
     def level(self, metric: str, arm: str, rater: str = READERS) -> Row | None:
         """The performance in one arm. Of the readers together it is their mean where the arms were compared by it."""
         rows = [r for r in self._found.get((metric, rater, arm, ""), ()) if known(r)]
