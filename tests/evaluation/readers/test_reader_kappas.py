@@ -162,7 +162,7 @@ def test_a_dawid_skene_reference_that_is_not_identified_does_not_exist(blocks):
     assert rows["estimate"].is_nan().all()
     account = evidence.account.filter(unit="reference standards").row(0, named=True)
     for said in (rows["note"][0], account["reason"]):
-        assert said.startswith("lung_lesion: no Dawid-Skene reference standard, because the votes do not identify")
+        assert said.startswith("lung_lesion: no Dawid–Skene reference standard, because the votes do not identify")
         assert "2 blocks of readers read nearly disjoint cases with different shares of present calls" in said
         assert "with a common sensitivity and specificity in each block of readers" in said
     assert "dawid_skene_refused" in account["reason_code"]

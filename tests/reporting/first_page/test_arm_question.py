@@ -140,3 +140,19 @@ def test_over_what_p_values_are_adjusted_is_said(evidence_folder):
     rates = [row(f"{m}_difference", 0.1, 0.05, 0.15, **own, **more) for m in ("sensitivity", "specificity")]
     _, page = page_of(evidence_folder, [*in_two_arms(), *rates])
     assert page.table.remark == "Holm: adjusted over sensitivity and specificity together."
+
+
+def test_readers_without_a_number_in_both_arms_have_no_row(evidence_folder):
+    rows = changed({})
+    of = {**READS, "finding": "mass", "reference": "panel", "rater": "r3"}
+    rows.append(row("auc", 0.8, 0.7, 0.9, **{**of, "level": "unaided", "arm": "unaided"}))
+    rows.append(row("auc", *3 * [math.nan], **{**of, "level": "aided:score", "arm": "aided:score"}))
+    _, page = page_of(evidence_folder, rows)
+    assert [r[0].text for r in page.detail[0].rows] == ["r1", "r2"]
+
+
+def test_a_mean_without_an_interval_says_that_its_variance_is_negative(evidence_folder):
+    lost = {"low": math.nan, "high": math.nan, **noted("negative_variance", variance=-1e-6)}
+    rows = [{**r, **lost} if (r["rater"], r["arm"]) == ("(readers)", "unaided") else r for r in in_two_arms()]
+    _, page = page_of(evidence_folder, rows)
+    assert (page.table.rows[0][1].text, page.table.rows[0][1].note) == ("0.897", "no interval (negative variance)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -81,7 +82,24 @@ def _method_table(evidence: ReportData) -> Table:
 
 
 def _example(methods_found: Sequence[str]) -> str:
-    """The method of these rows; where its numbers differ between rows, that of the first one, so marked."""
-    different = dict.fromkeys(methods_found)
-    first = next(iter(different))
-    return first if len(different) == 1 else f"{first} (for example)"
+    """The method of these rows; numbers that differ between rows are left out.
+
+    >>> _example(["Wilson, effective sample size 3.6", "Wilson, effective sample size 1,267.5"])
+    'Wilson, effective sample size'
+    >>> _example(["jackknife covariance, t interval, 53.2 df", "jackknife covariance, t interval, 9 df"])
+    'jackknife covariance, t interval'
+    >>> _example(["maximum minus minimum of 24 groups", "maximum minus minimum of 25 groups"])
+    'maximum minus minimum of n groups'
+    """
+    different = [method.split(", ") for method in dict.fromkeys(methods_found)]
+    if len({len(parts) for parts in different}) > 1:
+        return ", ".join(different[0]) + " (for example)"
+    made = []
+    for parts in zip(*different, strict=True):
+        same = len(set(parts)) == 1
+        made.append(parts[0] if same else _NUMBER.sub("n", _LAST_NUMBER.sub("", parts[0])))
+    return ", ".join(part for part in made if part)
+
+
+_LAST_NUMBER = re.compile(r"( with|^)? ?[\d.,]+( df)?$")
+_NUMBER = re.compile(r"[\d.,]*\d")

@@ -104,15 +104,19 @@ class ArmPair:
         return (new, usual) if same else None
 
     def readers(self) -> list[str]:
-        """The readers with a row in either arm, by name."""
+        """The readers with a number in either arm, by name."""
         return self._named(self._readers_of(self.new) | self._readers_of(self.usual))
 
     def readers_of_both(self) -> list[str]:
-        """The readers with a row in each arm, by name."""
+        """The readers with a number in each arm, by name."""
         return self._named(self._readers_of(self.new) & self._readers_of(self.usual))
 
     def _readers_of(self, arm: str) -> set[str]:
-        return {rater for _, rater, own, _ in self._found if own == arm}
+        return {
+            rater
+            for (metric, rater, own, contrast), rows in self._found.items()
+            if own == arm and metric in MEASURES and not contrast and any(map(known, rows))
+        }
 
     def _named(self, raters: set[str]) -> list[str]:
         return sorted((r for r in raters if r and not r.startswith("(")), key=natural)

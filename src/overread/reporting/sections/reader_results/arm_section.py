@@ -251,7 +251,7 @@ def _times(evidence: ReportData) -> list[Block]:
 
 def _time_sentence(row: Row) -> str:
     change = 100 * (number(row["estimate"]) - 1)
-    less = "longer" if change > 0 else "shorter"
+    less = "more time" if change > 0 else "less time"
     ends = sorted(100 * (number(row[k]) - 1) for k in ("low", "high"))
     span = f" (95% CI {fixed(ends[0], 0, signed=True)}% to {fixed(ends[1], 0, signed=True)}%)"
     span = span if ends[0] == ends[0] else ""
