@@ -245,7 +245,7 @@ def account_of_files(understood: Sequence[tuple[Any, layouts.Read]]) -> pl.DataF
     rows: dict[tuple[str, str], Dropped] = {}
     found = [(file, row) for file, read in understood for row in (*_unused(read), *read.dropped)]
     for file, row in sorted(found, key=lambda pair: pair[1].reason.codes[0].name not in _LOUD):
-        reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason))
+        reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason), kind=row.reason.codes[0].name)
         before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
         rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
     return account_frame(TABLES, list(rows.values()))
