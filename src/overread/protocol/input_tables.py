@@ -51,6 +51,17 @@ def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: object) -
             raise InputError(where, f"a site '{site}', named as internal or external", f"sites {named}", do=do)
 
 
+def stacked_images(read: Sequence[tuple[Any, layouts.Read]], config: EvaluationConfig) -> pl.DataFrame:
+    """The images of all files; an image in two of them is refused, as is a site that none of them has."""
+    frames, where = [r.frame for _, r in read], read[0][0]
+    whole = frames[0]
+    if len(read) > 1:
+        where = f"images {', '.join(str(f) for f, _ in read)}"
+        whole = tables.check(pl.concat(frames, how="diagonal_relaxed"), "images", where=where)
+    check_sites(whole, config, where)
+    return whole
+
+
 def stacked_labels(read: Sequence[tuple[Any, layouts.Read]], vocabulary: Vocabulary) -> pl.DataFrame:
     """The labels of all files; two that state the same case and finding for one source are refused."""
     whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
