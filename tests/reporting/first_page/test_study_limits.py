@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from overread import codes
@@ -167,3 +168,36 @@ def test_uncertain_labels_are_counted_by_what_they_were_taken_for(evidence_folde
         (found,) = [each for each in limitations(evidence) if each.short == "uncertain labels"]
         assert found.head == "61 uncertain labels left out and 5 uncertain labels taken as absent."
         assert (found.text, found.link) == (text, "policies" if rows else "")
+
+
+def joined(scored, read):
+    """Cases that a model scored and cases that a reader read; a case that no model scored has no truth."""
+    rows = [(case, "acme", "model", True) for case in scored]
+    rows += [(case, "r1", "unaided", True if case in scored else None) for case in read]
+    frame = pl.DataFrame(rows, schema=("case_id", "rater", "arm", "truth"), orient="row")
+    texts = {"finding": "mass", "population": "internal", "site": "", "shift": "none"}
+    frame = frame.with_columns(pl.col("case_id").alias("patient_id"), **{k: pl.lit(v) for k, v in texts.items()})
+    return frame.with_columns(score=pl.lit(0.5), call=pl.lit(None, pl.String), weight=pl.lit(1.0))
+
+
+def test_cases_read_that_no_model_scored_do_not_count_as_test_cases(evidence_folder):
+    cases = joined([f"c{k}" for k in range(10)], ["c0", "c1", "c2", *(f"read-{k}" for k in range(6))])
+    folder = evidence_folder(against_readers(), joined=cases)
+    evidence = read_evidence(folder, {})
+    (found,) = [each for each in limitations(evidence) if each.short == "a selected sample was read"]
+    assert found.head == "3 of 10 test cases were read."
+    assert dict(facts(evidence))["cases"] == "10"
+    every = joined(["c0", "c1"], ["c0", "c1", "read-0"])
+    found = limits_of(evidence_folder, against_readers(), joined=every)
+    assert "a selected sample was read" not in found
+
+
+def test_cases_read_without_a_stated_label_are_counted_once_for_each_label(evidence_folder):
+    lines = [
+        line("read_not_labelled", n, "cases", finding=finding, reference=reference)
+        for n, finding, reference in ((2, "mass", "panel"), (9, "nodule", "panel"), (5, "mass", "majority"))
+    ]
+    found = limits_of(evidence_folder, against_readers(), account=lines)
+    assert found["cases read without a label"] == (
+        "Read, but without a label: 2 cases by the label panel. Not in any result by that reference standard."
+    )
