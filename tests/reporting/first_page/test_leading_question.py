@@ -29,6 +29,16 @@ def row(metric, value, low, high, **more):
     return {**keys, **place, "metric": metric, **numbers, **counts, **texts, **more}
 
 
+def joined(scored, read):
+    """Cases that a model scored and cases that a reader read; a case that no model scored has no truth."""
+    rows = [(case, "acme", "model", True) for case in scored]
+    rows += [(case, "r1", "unaided", True if case in scored else None) for case in read]
+    frame = pl.DataFrame(rows, schema=("case_id", "rater", "arm", "truth"), orient="row")
+    texts = {"finding": "mass", "population": "internal", "site": "", "shift": "none"}
+    frame = frame.with_columns(pl.col("case_id").alias("patient_id"), **{k: pl.lit(v) for k, v in texts.items()})
+    return frame.with_columns(score=pl.lit(0.5), call=pl.lit(None, pl.String), weight=pl.lit(1.0))
+
+
 def over(n):
     """The note of a mean over so many findings."""
     return codes.note("mean_over_findings", n=n, findings=("edema", "mass", "nodule")[:n])
@@ -263,3 +273,42 @@ def test_under_the_majority_of_the_others_no_case_is_counted_twice(evidence_fold
     _, page = page_of(evidence_folder, [row("auc", 0.8, 0.7, 0.9, finding="mass"), *rows])
     assert page.table.rows[1][1].text == ""
     assert "Cases with a tied vote are excluded." in page.table.note
+
+
+def at_hospitals(*sites):
+    """One finding at external hospitals (name, AUC, cases); the mean of a small one is not evaluable."""
+    rows = []
+    for site, value, n in sites:
+        place, ends = {"population": f"external:{site}"}, (value, value - 0.05, value + 0.05)
+        numbers = dict(zip(("value", "low", "high"), ends if n > 100 else [math.nan] * 3, strict=True))
+        rows.append(row("auc", **numbers, note=over(1), n_cases=None, **place))
+        rows.append(row("auc", *ends, finding="edema", n_cases=n, **place))
+    return rows
+
+
+def test_with_one_finding_a_small_hospital_is_in_the_range_and_each_has_its_cases(evidence_folder):
+    _, page = page_of(evidence_folder, at_hospitals(("big", 0.9, 540), ("small", 0.1, 60)))
+    assert page.answer == (
+        "At 2 external hospitals, the AUC for pulmonary edema of acme runs from 0.100 (95% interval 0.050 to 0.150) at "
+        "small (60 cases) to 0.900 (0.850 to 0.950) at big (540 cases)."
+    )
+
+
+def test_the_only_hospital_with_an_auc_is_named_with_its_cases_and_the_others_after_it(evidence_folder):
+    rows = at_hospitals(("big", 0.9, 540), ("small", math.nan, 60))
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "At big (540 cases), acme has an AUC for pulmonary edema of 0.900 (95% interval 0.850 to 0.950); at small it "
+        "could not be computed."
+    )
+
+
+def test_an_auc_of_a_part_of_the_cases_says_of_how_many(evidence_folder):
+    cases = joined([f"c{k}" for k in range(8)], []).with_columns(finding=pl.lit("edema"))
+    note = codes.notes(codes.note("mean_over_sites", n=2), codes.note("sites_excluded", sites=("elm", "oak")))
+    rows = [row("auc", 0.9, 0.85, 0.95, finding="edema", n_cases=5, note=note)]
+    _, page = page_of(evidence_folder, rows, joined=cases)
+    assert page.answer == "On 5 of 8 cases, acme has an AUC for pulmonary edema of 0.900 (95% interval 0.850 to 0.950)."
+    assert page.more == (
+        "Mean of the AUCs at 2 hospitals, each with the same weight; 2 hospitals with too few patients are not in it."
+    )

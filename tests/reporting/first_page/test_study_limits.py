@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import polars as pl
 import pytest
 
 from overread import codes
@@ -13,7 +12,7 @@ from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.page_facts import facts
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.summary import study_paragraph
-from tests.reporting.first_page.test_leading_question import against_readers, row
+from tests.reporting.first_page.test_leading_question import against_readers, joined, row
 
 
 def line(name, count, unit="labels", **parameters):
@@ -168,16 +167,6 @@ def test_uncertain_labels_are_counted_by_what_they_were_taken_for(evidence_folde
         (found,) = [each for each in limitations(evidence) if each.short == "uncertain labels"]
         assert found.head == "61 uncertain labels left out and 5 uncertain labels taken as absent."
         assert (found.text, found.link) == (text, "policies" if rows else "")
-
-
-def joined(scored, read):
-    """Cases that a model scored and cases that a reader read; a case that no model scored has no truth."""
-    rows = [(case, "acme", "model", True) for case in scored]
-    rows += [(case, "r1", "unaided", True if case in scored else None) for case in read]
-    frame = pl.DataFrame(rows, schema=("case_id", "rater", "arm", "truth"), orient="row")
-    texts = {"finding": "mass", "population": "internal", "site": "", "shift": "none"}
-    frame = frame.with_columns(pl.col("case_id").alias("patient_id"), **{k: pl.lit(v) for k, v in texts.items()})
-    return frame.with_columns(score=pl.lit(0.5), call=pl.lit(None, pl.String), weight=pl.lit(1.0))
 
 
 def test_cases_read_that_no_model_scored_do_not_count_as_test_cases(evidence_folder):
