@@ -154,9 +154,9 @@ def test_models_and_readers_lead_with_the_difference_by_reference(evidence_folde
     evidence, page = page_of(evidence_folder, against_readers())
     assert leading(evidence) == READER_STUDY
     assert page.answer == (
-        "It depends on the reference standard: by the label panel the sensitivity of the models is lower (mass, acme: "
-        "−0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, +0.05 to "
-        "+0.15)."
+        "It depends on the reference standard: by the label panel the sensitivity of the models is lower (acme for "
+        "mass: −0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, "
+        "+0.05 to +0.15)."
     )
     assert len([r for r in page.table.rows if r[0].kind != "group"]) <= MOST_ROWS
     part = parts([Section(n, n, ("x",)) for n in ("discrimination", "readers")], READER_STUDY)
@@ -258,9 +258,9 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     ]  # fmt: skip
     _, page = page_of(evidence_folder, rows)
     assert page.answer == (
-        "It depends on the reference standard: by the label truth the sensitivity of the models is higher (mass, acme: "
-        "+0.20, 95% interval +0.15 to +0.25); by the majority of the readers (derived) it is lower (−0.10, −0.15 to "
-        "−0.05)."
+        "It depends on the reference standard: by the label truth the sensitivity of the models is higher (acme for "
+        "mass: +0.20, 95% interval +0.15 to +0.25); by the majority of the readers (derived) it is lower (−0.10, "
+        "−0.15 to −0.05)."
     )
     assert page.more.endswith("which favours them; the label truth is not stated to be made from their reads.")
     blocks = [r[0].text for r in page.detail[0].rows if r[0].kind == "group"]
@@ -312,3 +312,40 @@ def test_an_auc_of_a_part_of_the_cases_says_of_how_many(evidence_folder):
     assert page.more == (
         "Mean of the AUCs at 2 hospitals, each with the same weight; 2 hospitals with too few patients are not in it."
     )
+
+
+def test_intervals_that_are_not_on_opposite_sides_are_two_results_and_no_dependence(evidence_folder):
+    rows = against_readers()
+    rows = [{**r, "reference": "nih"} if r["reference"] == "majority" else {**r, "reference": "adjudicated"} if
+            r["reference"] == "panel" else r for r in rows]  # fmt: skip
+    for r in rows:
+        if r["metric"] == "sensitivity_difference" and r["reference"] == "nih":
+            r |= {"estimate": 0.1, "low": -0.06, "high": 0.3}
+    folder = evidence_folder(rows, settings={"reference": "nih"})
+    page = leading_page(read_evidence(folder, {}))
+    assert page.answer == (
+        "By the label nih the sensitivity of the models is neither lower nor higher with the whole interval (acme for "
+        "mass: +0.10, 95% interval −0.06 to +0.30). By the label adjudicated it is lower (−0.20, −0.25 to −0.15). The "
+        "difference between the two reference standards was not tested."
+    )
+    assert [r[0].text for r in page.table.rows if r[0].kind == "group"] == [
+        "By the label nih",
+        "By the label adjudicated",
+    ]
+    assert next(r for r in page.figure.numbers["row"] if r in ("nih", "adjudicated")) == "nih"
+    assert page.detail[0].rows[0][0].text.startswith("nih: ")
+
+
+def test_the_reference_that_leads_comes_first_though_these_readers_made_it(evidence_folder):
+    rows = [{**r, "reference": "truth"} if r["reference"] == "majority" else r for r in against_readers()]
+    folder = evidence_folder(rows, settings={"reference": "panel", "reader_made": ["panel"]})
+    page = leading_page(read_evidence(folder, {}))
+    assert page.answer.startswith("It depends on the reference standard: by the label panel")
+    assert page.detail[0].rows[0][0].text == "panel: labels made from reads of these readers"
+
+
+def test_of_several_comparisons_one_stands_as_an_example(evidence_folder):
+    rows = against_readers()
+    rows += [{**r, "rater": "beta"} for r in rows if r["rater"] == "acme"]
+    _, page = page_of(evidence_folder, rows)
+    assert "is lower in both comparisons (for example, acme for mass: −0.20, 95% interval" in page.answer
