@@ -349,3 +349,15 @@ def test_of_several_comparisons_one_stands_as_an_example(evidence_folder):
     rows += [{**r, "rater": "beta"} for r in rows if r["rater"] == "acme"]
     _, page = page_of(evidence_folder, rows)
     assert "is lower in both comparisons (for example, acme for mass: −0.20, 95% interval" in page.answer
+
+
+def test_a_derived_reference_that_tells_the_same_is_not_in_the_answer(evidence_folder):
+    rows = against_readers()
+    rows += [{**r, "rater": "beta"} for r in rows if r["rater"] == "acme"]
+    for r in rows:
+        if r["metric"] == "sensitivity_difference" and r["reference"] == "majority":
+            value = -0.3 if r["rater"] == "acme" else -0.01
+            r |= {"estimate": value, "low": value - 0.05, "high": value + 0.05}
+    _, page = page_of(evidence_folder, rows)  # lower in both comparisons by the label, in one by the majority
+    assert page.answer.startswith("By the label panel the sensitivity of the models is lower in both comparisons (for ")
+    assert "majority" not in page.answer

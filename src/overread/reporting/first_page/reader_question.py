@@ -163,7 +163,9 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     value, value_beside = (spelled(r, digits=2, signed=True, level=r is row, nested=True) for r in (row, other))
     example = f"{'for example, ' if len(first) > 1 else ''}{of}: {value}"
     start = f"y {in_sentence(main)} the sensitivity of the models {_counted(first)} ({example})"
-    if main == beside or (main in reads.stated and beside not in reads.stated and _sides(first) == _sides(last)):
+    kinds = [{side(r) for r in rows} - {0} for rows in (first, last)]
+    alike = kinds[0] == kinds[1] and not opposite
+    if main == beside or (main in reads.stated and beside not in reads.stated and alike):
         return f"B{start}."
     second = f"y {in_sentence(beside)} it {_counted(last)} ({value_beside})"
     if opposite:
