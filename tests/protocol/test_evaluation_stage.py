@@ -122,7 +122,11 @@ def test_columns_of_lists_are_refused_as_in_a_file(truth, scores):
 
 @pytest.mark.parametrize(
     ("analyses", "title"),
-    [(["readers", "agreement"], "Evaluation of readers"), (["readers", "standalone"], "Evaluation of predictions")],
+    [
+        (["readers", "agreement"], "Evaluation of readers"),
+        (["readers", "standalone"], "Evaluation of models and readers"),
+        (["standalone"], "Evaluation of predictions"),
+    ],
 )
 def test_an_untitled_report_names_what_was_evaluated(tmp_path, analyses, title):
     pl.DataFrame({"analysis": analyses}).write_parquet(tmp_path / "estimates.parquet")

@@ -114,6 +114,7 @@ def _with(evidence, topic):
         ("ethics", {"governance": {"waiver": "public data"}}, "Waived: public data"),
         ("ethics", {"governance": {"approval_body": "", "waiver": ""}}, ""),
         ("title", {"title": "Evaluation of predictions"}, ""),
+        ("title", {"title": "Evaluation of models and readers"}, ""),
         ("title", {"title": "Pneumothorax at two hospitals"}, "Pneumothorax at two hospitals"),
         ("objectives", {"question": "Does it hold?"}, "Does it hold?"),
         ("protocol", {"protocol": {"a": 1}, "protocol_hash": ""}, ""),

@@ -151,7 +151,8 @@ class EvaluationResult:
         folder : path
             The folder of the evaluation.
         title : str
-            The title of the report; "" = "Evaluation of predictions", or "Evaluation of readers" without predictions.
+            The title of the report; "" = "Evaluation of predictions", "Evaluation of models and readers", or
+            "Evaluation of readers".
         workers : int
             Processes that draw figures; 1 = this process, as in `evaluate`.
 
@@ -240,7 +241,8 @@ def evaluate(
     rng : int or numpy.random.Generator, optional
         The seed, in place of that of `config`; with a generator a seed is drawn from it and recorded.
     title : str
-        The title of the report; "" = "Evaluation of predictions", or "Evaluation of readers" without predictions.
+        The title of the report; "" = "Evaluation of predictions", "Evaluation of models and readers", or "Evaluation
+        of readers".
     workers : int
         Processes that draw figures of the report; 1 = this process. In a script, more than one require that the call is
         under `if __name__ == "__main__":`.

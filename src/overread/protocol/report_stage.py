@@ -38,7 +38,8 @@ def report(
     out : path
         The folder of the report.
     title : str
-        The title of the report; "" = "Evaluation of predictions", or "Evaluation of readers" without predictions.
+        The title of the report; "" = "Evaluation of predictions", "Evaluation of models and readers", or "Evaluation
+        of readers".
     cohort : path, optional
         The folder of the cohort, for the flow of images and the table of characteristics.
     heatmaps : mapping of str to path, optional
@@ -125,8 +126,10 @@ def _untitled(evaluation: Path) -> str:
     """Return the title of a report that was given none: what was evaluated."""
     file = evaluation / "estimates.parquet"
     analyses = set(tables.frame_of(file)["analysis"]) if file.is_file() else set()
-    alone = analyses and analyses <= {Analysis.READERS, Analysis.AGREEMENT}
-    return "Evaluation of readers" if alone else "Evaluation of predictions"
+    of_readers = {Analysis.READERS, Analysis.AGREEMENT}
+    if analyses and analyses <= of_readers:
+        return "Evaluation of readers"
+    return "Evaluation of models and readers" if analyses & of_readers else "Evaluation of predictions"
 
 
 def _model(path: Path) -> Any:

@@ -29,6 +29,16 @@ def row(metric, value, low, high, **more):
     return {**keys, **place, "metric": metric, **numbers, **counts, **texts, **more}
 
 
+def joined(scored, read):
+    """Cases that a model scored and cases that a reader read; a case that no model scored has no truth."""
+    rows = [(case, "acme", "model", True) for case in scored]
+    rows += [(case, "r1", "unaided", True if case in scored else None) for case in read]
+    frame = pl.DataFrame(rows, schema=("case_id", "rater", "arm", "truth"), orient="row")
+    texts = {"finding": "mass", "population": "internal", "site": "", "shift": "none"}
+    frame = frame.with_columns(pl.col("case_id").alias("patient_id"), **{k: pl.lit(v) for k, v in texts.items()})
+    return frame.with_columns(score=pl.lit(0.5), call=pl.lit(None, pl.String), weight=pl.lit(1.0))
+
+
 def over(n):
     """The note of a mean over so many findings."""
     return codes.note("mean_over_findings", n=n, findings=("edema", "mass", "nodule")[:n])
@@ -144,9 +154,9 @@ def test_models_and_readers_lead_with_the_difference_by_reference(evidence_folde
     evidence, page = page_of(evidence_folder, against_readers())
     assert leading(evidence) == READER_STUDY
     assert page.answer == (
-        "It depends on the reference standard: by the label panel the sensitivity of the models is lower (mass, acme: "
-        "−0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, +0.05 to "
-        "+0.15)."
+        "It depends on the reference standard: by the label panel the sensitivity of the models is lower (acme for "
+        "mass: −0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, "
+        "+0.05 to +0.15)."
     )
     assert len([r for r in page.table.rows if r[0].kind != "group"]) <= MOST_ROWS
     part = parts([Section(n, n, ("x",)) for n in ("discrimination", "readers")], READER_STUDY)
@@ -248,9 +258,9 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     ]  # fmt: skip
     _, page = page_of(evidence_folder, rows)
     assert page.answer == (
-        "It depends on the reference standard: by the label truth the sensitivity of the models is higher (mass, acme: "
-        "+0.20, 95% interval +0.15 to +0.25); by the majority of the readers (derived) it is lower (−0.10, −0.15 to "
-        "−0.05)."
+        "It depends on the reference standard: by the label truth the sensitivity of the models is higher (acme for "
+        "mass: +0.20, 95% interval +0.15 to +0.25); by the majority of the readers (derived) it is lower (−0.10, "
+        "−0.15 to −0.05)."
     )
     assert page.more.endswith("which favours them; the label truth is not stated to be made from their reads.")
     blocks = [r[0].text for r in page.detail[0].rows if r[0].kind == "group"]
@@ -263,3 +273,91 @@ def test_under_the_majority_of_the_others_no_case_is_counted_twice(evidence_fold
     _, page = page_of(evidence_folder, [row("auc", 0.8, 0.7, 0.9, finding="mass"), *rows])
     assert page.table.rows[1][1].text == ""
     assert "Cases with a tied vote are excluded." in page.table.note
+
+
+def at_hospitals(*sites):
+    """One finding at external hospitals (name, AUC, cases); the mean of a small one is not evaluable."""
+    rows = []
+    for site, value, n in sites:
+        place, ends = {"population": f"external:{site}"}, (value, value - 0.05, value + 0.05)
+        numbers = dict(zip(("value", "low", "high"), ends if n > 100 else [math.nan] * 3, strict=True))
+        rows.append(row("auc", **numbers, note=over(1), n_cases=None, **place))
+        rows.append(row("auc", *ends, finding="edema", n_cases=n, **place))
+    return rows
+
+
+def test_with_one_finding_a_small_hospital_is_in_the_range_and_each_has_its_cases(evidence_folder):
+    _, page = page_of(evidence_folder, at_hospitals(("big", 0.9, 540), ("small", 0.1, 60)))
+    assert page.answer == (
+        "At 2 external hospitals, the AUC for pulmonary edema of acme runs from 0.100 (95% interval 0.050 to 0.150) at "
+        "small (60 cases) to 0.900 (0.850 to 0.950) at big (540 cases)."
+    )
+
+
+def test_the_only_hospital_with_an_auc_is_named_with_its_cases_and_the_others_after_it(evidence_folder):
+    rows = at_hospitals(("big", 0.9, 540), ("small", math.nan, 60))
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "At big (540 cases), acme has an AUC for pulmonary edema of 0.900 (95% interval 0.850 to 0.950); at small it "
+        "could not be computed."
+    )
+
+
+def test_an_auc_of_a_part_of_the_cases_says_of_how_many(evidence_folder):
+    cases = joined([f"c{k}" for k in range(8)], []).with_columns(finding=pl.lit("edema"))
+    note = codes.notes(codes.note("mean_over_sites", n=2), codes.note("sites_excluded", sites=("elm", "oak")))
+    rows = [row("auc", 0.9, 0.85, 0.95, finding="edema", n_cases=5, note=note)]
+    _, page = page_of(evidence_folder, rows, joined=cases)
+    assert page.answer == "On 5 of 8 cases, acme has an AUC for pulmonary edema of 0.900 (95% interval 0.850 to 0.950)."
+    assert page.more == (
+        "Mean of the AUCs at 2 hospitals, each with the same weight; 2 hospitals with too few patients are not in it."
+    )
+
+
+def test_intervals_that_are_not_on_opposite_sides_are_two_results_and_no_dependence(evidence_folder):
+    rows = against_readers()
+    rows = [{**r, "reference": "nih"} if r["reference"] == "majority" else {**r, "reference": "adjudicated"} if
+            r["reference"] == "panel" else r for r in rows]  # fmt: skip
+    for r in rows:
+        if r["metric"] == "sensitivity_difference" and r["reference"] == "nih":
+            r |= {"estimate": 0.1, "low": -0.06, "high": 0.3}
+    folder = evidence_folder(rows, settings={"reference": "nih"})
+    page = leading_page(read_evidence(folder, {}))
+    assert page.answer == (
+        "By the label nih the sensitivity of the models is neither lower nor higher with the whole interval (acme for "
+        "mass: +0.10, 95% interval −0.06 to +0.30). By the label adjudicated it is lower (−0.20, −0.25 to −0.15). The "
+        "difference between the two reference standards was not tested."
+    )
+    assert [r[0].text for r in page.table.rows if r[0].kind == "group"] == [
+        "By the label nih",
+        "By the label adjudicated",
+    ]
+    assert next(r for r in page.figure.numbers["row"] if r in ("nih", "adjudicated")) == "nih"
+    assert page.detail[0].rows[0][0].text.startswith("nih: ")
+
+
+def test_the_reference_that_leads_comes_first_though_these_readers_made_it(evidence_folder):
+    rows = [{**r, "reference": "truth"} if r["reference"] == "majority" else r for r in against_readers()]
+    folder = evidence_folder(rows, settings={"reference": "panel", "reader_made": ["panel"]})
+    page = leading_page(read_evidence(folder, {}))
+    assert page.answer.startswith("It depends on the reference standard: by the label panel")
+    assert page.detail[0].rows[0][0].text == "panel: labels made from reads of these readers"
+
+
+def test_of_several_comparisons_one_stands_as_an_example(evidence_folder):
+    rows = against_readers()
+    rows += [{**r, "rater": "beta"} for r in rows if r["rater"] == "acme"]
+    _, page = page_of(evidence_folder, rows)
+    assert "is lower in both comparisons (for example, acme for mass: −0.20, 95% interval" in page.answer
+
+
+def test_a_derived_reference_that_tells_the_same_is_not_in_the_answer(evidence_folder):
+    rows = against_readers()
+    rows += [{**r, "rater": "beta"} for r in rows if r["rater"] == "acme"]
+    for r in rows:
+        if r["metric"] == "sensitivity_difference" and r["reference"] == "majority":
+            value = -0.3 if r["rater"] == "acme" else -0.01
+            r |= {"estimate": value, "low": value - 0.05, "high": value + 0.05}
+    _, page = page_of(evidence_folder, rows)  # lower in both comparisons by the label, in one by the majority
+    assert page.answer.startswith("By the label panel the sensitivity of the models is lower in both comparisons (for ")
+    assert "majority" not in page.answer

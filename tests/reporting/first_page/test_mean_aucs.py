@@ -90,3 +90,32 @@ def test_of_more_than_four_models_those_with_the_highest_mean_auc_are_drawn(evid
     ]
     assert drawn_models(read_evidence(evidence_folder(rows), {})) == ["b", "e", "c", "d"]
     assert drawn_models(read_evidence(evidence_folder(rows[:12]), {})) == ["b", "c", "d", "a"]
+
+
+def test_the_pairs_of_a_mean_are_those_of_its_findings_and_not_their_sum(evidence_folder):
+    note = codes.note("many_sites_without_pair", n=11, cases=882, sites=("elm", "oak", "ash", "yew", "fir"))
+    pairs = {"edema": (14078, 25), "mass": (8103, 14)}
+    own = {
+        f: codes.note("aggregation_stratified", n_pairs=n, n_sites=sites, n_sites_without_pair=25 - sites)
+        for f, (n, sites) in pairs.items()
+    }
+    rows = [row("auc", 0.9, 0.8, 1, note=codes.notes(over(2), PAIRS))]
+    rows.append(row("auc", 0.9, 0.8, 1, finding="edema", note=own["edema"]))
+    rows.append(row("auc", 0.9, 0.8, 1, finding="mass", note=codes.notes(own["mass"], note)))
+    evidence = read_evidence(evidence_folder(rows), {})
+    assert leading_page(evidence).more == (
+        "AUC over pairs of cases of the same hospital, of each finding its own: from 8,103 pairs at 14 hospitals "
+        "(mass) to 14,078 pairs at 25 hospitals (pulmonary edema)."
+    )
+    found = {x.short: f"{x.head} {x.text}" for x in limitations(evidence)}
+    assert found["11 hospitals without a pair"] == (
+        "11 hospitals without a pair of cases with and without mass. elm, oak, ash and 8 more: 882 cases of one "
+        "class, in no AUC for it."
+    )
+
+
+def test_a_mean_of_which_only_one_finding_is_evaluable_is_called_the_auc_for_it(evidence_folder):
+    rows = [row("auc", 0.9, 0.8, 1, note=over(1)), row("auc", 0.9, 0.8, 1, finding="edema")]
+    rows.append(row("auc", 0.5, 0.4, 0.6, finding="mass"))
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
+    assert page.answer == "acme has an AUC for pulmonary edema of 0.900 (95% interval 0.800 to 1.000)."

@@ -12,7 +12,7 @@ from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.page_facts import facts
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.summary import study_paragraph
-from tests.reporting.first_page.test_leading_question import against_readers, row
+from tests.reporting.first_page.test_leading_question import against_readers, joined, row
 
 
 def line(name, count, unit="labels", **parameters):
@@ -192,4 +192,26 @@ def test_why_dawid_skene_is_not_identified_is_said_without_the_list_of_readers(e
     assert found.text == (
         "It was asked for and is not used, because the reads do not determine it: 2 blocks of readers read nearly "
         "disjoint cases with different shares of present calls."
+
+
+def test_cases_read_that_no_model_scored_do_not_count_as_test_cases(evidence_folder):
+    cases = joined([f"c{k}" for k in range(10)], ["c0", "c1", "c2", *(f"read-{k}" for k in range(6))])
+    folder = evidence_folder(against_readers(), joined=cases)
+    evidence = read_evidence(folder, {})
+    (found,) = [each for each in limitations(evidence) if each.short == "a selected sample was read"]
+    assert found.head == "3 of 10 test cases were read."
+    assert dict(facts(evidence))["cases"] == "10"
+    every = joined(["c0", "c1"], ["c0", "c1", "read-0"])
+    found = limits_of(evidence_folder, against_readers(), joined=every)
+    assert "a selected sample was read" not in found
+
+
+def test_cases_read_without_a_stated_label_are_counted_once_for_each_label(evidence_folder):
+    lines = [
+        line("read_not_labelled", n, "cases", finding=finding, reference=reference)
+        for n, finding, reference in ((2, "mass", "panel"), (9, "nodule", "panel"), (5, "mass", "majority"))
+    ]
+    found = limits_of(evidence_folder, against_readers(), account=lines)
+    assert found["cases read without a label"] == (
+        "Read, but without a label: 2 cases by the label panel. Not in any result by that reference standard."
     )

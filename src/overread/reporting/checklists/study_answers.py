@@ -8,7 +8,13 @@ from overread.reporting.number_format import plural
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections import summary as first_page
 
-_UNTITLED = ("", "Evidence report", "Evaluation of predictions", "Evaluation of readers")
+_UNTITLED = (
+    "",
+    "Evidence report",
+    "Evaluation of predictions",
+    "Evaluation of readers",
+    "Evaluation of models and readers",
+)
 
 
 def title(evidence: ReportData) -> Found | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from overread.reporting.estimate_cells import code_of, known
+import polars as pl
+
+from overread.codes import Code
+from overread.reporting.estimate_cells import code_of, known, mean_of
 from overread.reporting.first_page.first_page_parts import negated, spelled
 from overread.reporting.number_format import fixed, number, plural
 from overread.reporting.report_data import (
@@ -34,22 +37,22 @@ class ModelMeans:
     differences: dict[tuple[str, ...], Row]  # by rater, contrast, population, finding
 
     def whole(self, rater: str, population: str) -> Row | None:
-        """The mean AUC of a model, or the AUC of the only finding."""
+        """The mean AUC of a model, or the AUC of the only finding, which too few patients keep out of a mean."""
         mean = self.areas.get((rater, population, MEAN))
         alone = self.evidence.cast.findings
-        return mean or (self.areas.get((rater, population, alone[0])) if len(alone) == 1 else None)
+        only = self.areas.get((rater, population, alone[0])) if len(alone) == 1 else None
+        return mean if known(mean) or only is None else only
 
     def difference(self, first: str, second: str, population: str, finding: str = MEAN) -> Row | None:
         """AUC of the first model minus that of the second, on the same cases."""
         alone = self.evidence.cast.findings
+        rows: list[Row] = []
         for name in (finding, alone[0]) if finding == MEAN and len(alone) == 1 else (finding,):
-            row = self.differences.get((first, f"rater:{second}", population, name))
-            if row:
-                return row
-            row = self.differences.get((second, f"rater:{first}", population, name))
-            if row:
-                return negated(row)
-        return None
+            if row := self.differences.get((first, f"rater:{second}", population, name)):
+                rows.append(row)
+            elif row := self.differences.get((second, f"rater:{first}", population, name)):
+                rows.append(negated(row))
+        return next((row for row in rows if known(row)), rows[0] if rows else None)
 
     def ranked(self, population: str) -> list[str]:
         """The models with an AUC at a population, the highest first."""
@@ -72,7 +75,30 @@ class ModelMeans:
         alone = self.evidence.cast.findings
         if len(alone) == 1:
             return f"AUC for {self.evidence.heading(alone[0]).lower()}"
+        rows = [row for (_, _, finding), row in self.areas.items() if finding == MEAN and known(row)]
+        over = {f for row in rows for f in self._in_mean(row) or alone}
+        if len(over) == 1:  # the others are evaluable nowhere
+            return f"AUC for {self.evidence.heading(over.pop()).lower()}"
         return "Mean AUC" if capital else "mean AUC"
+
+    def cases(self, rater: str, population: str) -> tuple[int, bool]:
+        """How many cases the AUC of a model is over, and whether all of its findings have so many."""
+        row = self.whole(rater, population)
+        findings = (self._in_mean(row) if row else ()) or self.evidence.cast.findings
+        shown = [own for f in findings if (own := self.areas.get((rater, population, f)))]
+        counts = {int(r["n_cases"]) for r in shown if r["n_cases"]}
+        return max(counts, default=0), len(counts) == 1
+
+    def _in_mean(self, row: Row) -> list[str]:
+        """The findings of a mean; its note has those of the vocabulary by their titles."""
+        mean = mean_of(row)
+        named = {name.lower() for name in mean.findings} if mean else set()
+        return [f for f in self.evidence.cast.findings if named & {f, self.evidence.heading(f).lower()}]
+
+    def all_cases(self, rater: str, population: str) -> int:
+        """How many cases of a population have a score of the model and a label."""
+        stated = pick(self.evidence.joined, rater=rater, population=population).filter(pl.col("truth").is_not_null())
+        return stated["case_id"].n_unique()
 
 
 @once
@@ -148,14 +174,52 @@ def same_site(row: Row | None) -> bool:
     return code_of(row, "aggregation_stratified") is not None
 
 
+def _pairs(means: ModelMeans, row: Row, code: Code) -> str:
+    """The pairs of an AUC; of a mean over findings, of which each has its own, from the fewest to the most."""
+    name, place = "aggregation_stratified", (row["rater"], row["population"])
+    findings = means.evidence.cast.findings if row["finding"] == MEAN else ()
+    counts = {f: _pairs_and_sites(own) for f in findings if (own := code_of(means.areas.get((*place, f)), name))}
+    if len(set(counts.values())) > 1:
+        ends = [
+            f"{plural(pairs, 'pair')} at {plural(sites, 'hospital')} ({means.evidence.heading(f).lower()})"
+            for f, (pairs, sites) in sorted(counts.items(), key=lambda item: item[1])
+        ]
+        return f"AUC over pairs of cases of the same hospital, of each finding its own: from {ends[0]} to {ends[-1]}"
+    n, sites = next(iter(counts.values()), _pairs_and_sites(code))
+    return f"AUC over {plural(n, 'pair')} of cases of the same hospital, {plural(sites, 'hospital')}"
+
+
+def _pairs_and_sites(code: Code) -> tuple[int, int]:
+    return int(str(code["n_pairs"])), int(str(code["n_sites"]))
+
+
+def sites_line(means: ModelMeans, rater: str, population: str) -> str:
+    """Over which hospitals the AUC of a model is a mean, and how many are not in it."""
+    row = means.whole(rater, population)
+    code = code_of(row, "mean_over_sites")
+    if row is None or code is None:
+        return ""
+    out = {s for name in ("sites_excluded", "sites_one_class") for s in _named_sites(row, name)}
+    n = int(str(code["n"]))
+    if n == 1 and not out:
+        return ""
+    said = f"Mean of the AUCs at {plural(n, 'hospital')}, each with the same weight" if n > 1 else "AUC at 1 hospital"
+    left = f"; {plural(len(out), 'hospital')} with too few patients {'is' if len(out) == 1 else 'are'} not in it"
+    return f"{said}{left if out else ''}."
+
+
+def _named_sites(row: Row, name: str) -> tuple[str, ...]:
+    sites = code["sites"] if (code := code_of(row, name)) else ()
+    return tuple(map(str, sites)) if isinstance(sites, tuple) else (str(sites),)
+
+
 def pairs_line(means: ModelMeans, rater: str, population: str) -> str:
     """Over which pairs the AUC of a model is, where only cases of the same hospital are compared."""
     row = means.whole(rater, population)
     code = code_of(row, "aggregation_stratified")
     if row is None or code is None:
         return ""
-    n, sites = (int(str(code[key])) for key in ("n_pairs", "n_sites"))
-    said = f"AUC over {plural(n, 'pair')} of cases of the same hospital, {plural(sites, 'hospital')}"
+    said = _pairs(means, row, code)
     frames = (overall(means.evidence, "standalone", m) for m in ("auc", "auc_difference"))
     every, change = (
         next(iter(pick(f, rater=rater, population=population, finding=row["finding"], at="pairs=all").to_dicts()), None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from overread.reporting.blocks import Cell, Table, heads, table
-from overread.reporting.estimate_cells import classes_cell, known, p_cells
-from overread.reporting.first_page.answer_figures.model_figures import BESIDE, models_figure
+from overread.reporting.blocks import Table
+from overread.reporting.estimate_cells import known
+from overread.reporting.first_page.answer_figures.model_figures import models_figure
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     AUC_WITHIN_TERM,
@@ -14,17 +14,22 @@ from overread.reporting.first_page.first_page_parts import (
     THRESHOLD_TERM,
     FirstPage,
     bounded,
-    first_rows,
     interval_term,
-    most_findings,
-    number_cell,
     side,
     spelled,
     undecided,
 )
-from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates, model_means, pairs_line, same_site
-from overread.reporting.number_format import fixed, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, in_order, population_title
+from overread.reporting.first_page.mean_aucs import (
+    ModelMeans,
+    mean_rates,
+    model_means,
+    pairs_line,
+    same_site,
+    sites_line,
+)
+from overread.reporting.first_page.model_tables import findings_table, models_table
+from overread.reporting.number_format import count, fixed, listed, number, plural
+from overread.reporting.report_data import ReportData, in_order
 from overread.reporting.seed_rows import seeds_apart
 
 
@@ -37,17 +42,17 @@ def models_page(evidence: ReportData) -> FirstPage:
     several = len(populations) > 1
     figure = models_figure(means, ranked, populations)
     more = _more(means, ranked, populations)
-    table_shown = _table(means, ranked, populations)
+    table_shown = models_table(means, ranked, populations)
     level = next((number(r["confidence"]) for r in means.areas.values() if r.get("confidence")), 0.95)
     return FirstPage(
         "Evidence report",
         _question(evidence, ranked, several=several),
-        _sites_answer(means, ranked, populations) if several else _answer(means, ranked, lead),
+        _sites_answer(means, ranked, populations) if several else _placed_answer(means, ranked, lead),
         more,
         (),
         figure,
         table_shown,
-        _detail(means, ranked, lead),
+        findings_table(means, ranked, lead),
         (
             _auc_term(means, ranked, lead),
             interval_term(level),
@@ -69,7 +74,10 @@ def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) 
     lead = populations[0] if populations else ""
     pairs = pairs_line(means, ranked[0], lead) if ranked else ""
     seeds = seeds_apart(means.evidence)
-    lines = (pairs, _beside(means, ranked, populations), _at_threshold(means.evidence, ranked, lead), seeds)
+    sites = sites_line(means, ranked[0], lead) if ranked else ""
+    place = hospital(lead) if len(populations) > 1 else ""
+    at_threshold = _at_threshold(means.evidence, ranked, lead, place)
+    lines = (pairs, sites, _beside(means, ranked, populations), at_threshold, seeds)
     return " ".join(line for line in lines if line)
 
 
@@ -102,7 +110,7 @@ def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     first = means.whole(ranked[0], population)
     name = means.name()
     if len(ranked) == 1:
-        return f"{ranked[0]} has a {name} of {spelled(first)}."
+        return f"{ranked[0]} has {'an' if name.startswith('AUC') else 'a'} {name} of {spelled(first)}."
     second = means.whole(ranked[1], population)
     row = means.difference(ranked[0], ranked[1], population)
     if len(ranked) == 2:
@@ -114,6 +122,38 @@ def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
         return f"{start}{joint}{numbers}, {told}{undecided(means.evidence, row, 'which is higher is not shown')}."
     others = _others(means, ranked, population)
     return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
+
+
+def _placed_answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
+    """The answer of one population: whose it is, where it is not of all cases of the test."""
+    said = _answer(means, ranked, population)
+    if not ranked:
+        return said
+    (n, same), every = means.cases(ranked[0], population), means.all_cases(ranked[0], population)
+    if len(means.evidence.cast.populations) > 1:
+        start = _counted(means, ranked[0], population)
+        start = f"At {start}" if population.startswith("external:") else f"In {start}"
+    elif n and n < every:
+        start = f"On {'' if same else 'up to '}{count(n)} of {plural(every, 'case')}"
+    else:
+        return said
+    said = f"{said[:1].lower()}{said[1:]}" if said.startswith(("The ", "Of ")) else said
+    return f"{start}, {said.removesuffix('.')}{_without(means, ranked[0])}."
+
+
+def _counted(means: ModelMeans, rater: str, population: str) -> str:
+    """A population with the number of its cases: `elm (up to 540 cases)`."""
+    n, same = means.cases(rater, population)
+    return f"{hospital(population)} ({'' if same else 'up to '}{plural(n, 'case')})" if n else hospital(population)
+
+
+def _without(means: ModelMeans, rater: str) -> str:
+    """The external hospitals at which the model has no AUC."""
+    own = [p for p in means.evidence.cast.populations_of(rater) if p.startswith("external:")]
+    lost = [hospital(p) for p in own if not known(means.whole(rater, p))]
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    named = listed(lost) if not more else f"{', '.join(lost[:3])}{more}"
+    return f"; at {named} it could not be computed" if lost else ""
 
 
 def _others(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
@@ -136,17 +176,20 @@ def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequenc
     lead, name = ranked[0], means.name()
     outside = [p for p in populations if p.startswith("external:") and known(means.whole(lead, p))]
     if not outside:
-        return _answer(means, ranked, populations[0])
+        return _placed_answer(means, ranked, populations[0])
     inside = means.whole(lead, "internal")
     of = f"the {name} of {lead}"
     compared = f", against {spelled(inside, level=False)} in the internal test" if known(inside) else ""
     if len(outside) == 1:
-        return f"At {hospital(outside[0])}, {of} is {spelled(means.whole(lead, outside[0]))}{compared}."
+        place, value = _counted(means, lead, outside[0]), spelled(means.whole(lead, outside[0]))
+        return f"At {place}, {of} is {value}{compared}{_without(means, lead)}."
     by_height = sorted(outside, key=lambda p: number((means.whole(lead, p) or {})["estimate"]))
     low, high = by_height[0], by_height[-1]
+    which = "hospitals outside the internal test" if known(inside) else "external hospitals"
+    ends = [_counted(means, lead, p) for p in (low, high)]
     return (
-        f"At {len(outside)} hospitals outside the internal test, {of} runs from {spelled(means.whole(lead, low))} at "
-        f"{hospital(low)} to {spelled(means.whole(lead, high), level=False)} at {hospital(high)}{compared}."
+        f"At {len(outside)} {which}, {of} runs from {spelled(means.whole(lead, low))} at {ends[0]} to "
+        f"{spelled(means.whole(lead, high), level=False)} at {ends[1]}{compared}{_without(means, lead)}."
     )
 
 
@@ -178,7 +221,8 @@ def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
     )
 
 
-def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str) -> str:
+def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str, place: str = "") -> str:
+    """The rates at a threshold; `place` is named where there are several hospitals."""
     rates = mean_rates(evidence)
     if not rates or not ranked:
         return ""
@@ -190,77 +234,5 @@ def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str) 
         found = [(r, row) for r in ranked[:2] if known(row := rate.rows.get((r, population)))]
         texts = [f"{spelled(row, level=i == 0 and not said)} for {r}" for i, (r, row) in enumerate(found)]
         said += [f"the {mean}{rate.metric} is {listed(texts)}"] if texts else []
-    return f"At {shown[0].where}, {listed(said)}." if said else ""
-
-
-def _table(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Table | None:
-    if not ranked:
-        return None
-    if len(populations) > 1:
-        return _table_by_hospital(means, ranked, populations)
-    population, rates = populations[0], mean_rates(means.evidence)
-    areas = [means.whole(r, population) for r in ranked]
-    columns = [areas, *([rate.rows.get((r, population)) for r in ranked] for rate in rates)]
-    most = max(map(most_findings, columns))
-    body = tuple((Cell(r), *(number_cell(column[i], most) for column in columns)) for i, r in enumerate(ranked))
-    titles = [rate.title for rate in rates]
-    mean = (
-        f"Mean over findings, with 95% interval. AUC over {plural(most_findings(areas), 'finding')}."
-        if most > 1
-        else "With 95% interval."
-    )
-    made = Table(
-        "The models as a whole" if len(ranked) > 1 else "The model as a whole",
-        (heads("Model", "AUC", *titles),),
-        body,
-        note=mean,
-    )
-    return first_rows(made, "models")
-
-
-def _table_by_hospital(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Table:
-    evidence = means.evidence
-    if len(ranked) <= 2 and len(populations) > 4:
-        rows = tuple(
-            (
-                Cell(population_title(evidence, p).removeprefix("External: ")),
-                *(number_cell(means.whole(r, p), _most(means, ranked, populations)) for r in ranked),
-            )
-            for p in populations
-        )
-        made = Table(means.name(capital=True), (heads("Hospital", *ranked),), rows, note="With 95% interval.")
-        return first_rows(made, "hospitals")
-    shown = populations[:4]
-    rows = tuple(
-        (Cell(r), *(number_cell(means.whole(r, p), _most(means, ranked, populations)) for p in shown)) for r in ranked
-    )
-    titles = [population_title(evidence, p).removeprefix("External: ") for p in shown]
-    note = "With 95% interval." + (
-        f" {len(populations) - 4} more hospitals are in the sections below." if len(populations) > 4 else ""
-    )
-    return first_rows(Table(means.name(capital=True), (heads("Model", *titles),), rows, note=note), "models")
-
-
-def _most(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> int:
-    return most_findings(means.whole(r, p) for r in ranked for p in populations)
-
-
-def _detail(means: ModelMeans, ranked: Sequence[str], population: str) -> tuple[Table, ...]:
-    """The numbers of every finding at the first population, for the fold below the figure."""
-    if not ranked:
-        return ()
-    evidence, shown = means.evidence, list(ranked[:BESIDE])
-    body = []
-    for finding in (MEAN, *means.sorted_findings(ranked[0], population)):
-        own = [means.areas.get((r, population, finding)) for r in shown]
-        if not any(own):
-            continue
-        row = means.difference(shown[0], shown[1], population, finding) if len(shown) > 1 else None
-        cells = [number_cell(o) for o in own]
-        cells += [number_cell(row, signed=True), p_cells(row)[1]] if len(shown) > 1 else []
-        counted = classes_cell(next((o for o in own if o), None))
-        body.append((Cell(evidence.heading(finding), kind="strong" if finding == MEAN else ""), counted, *cells))
-    titles = [f"{shown[0]} minus {shown[1]}", "P (Holm)"] if len(shown) > 1 else []
-    where = population_title(evidence, population)
-    head = heads("Finding", "Present / absent", *shown, *titles)
-    return (table(f"AUC of each finding, with 95% interval: {where}.", (head,), body),)
+    where = f"{place} and at {shown[0].where}" if place else shown[0].where
+    return f"{'In' if place.startswith('the ') else 'At'} {where}, {listed(said)}." if said else ""

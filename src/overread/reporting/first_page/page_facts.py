@@ -20,9 +20,9 @@ def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
     if _read_only(evidence):
         cases = _reads(evidence) or cases
     if cast.raters and not _read_only(evidence):
-        joined = (
-            evidence.joined.filter(pl.col("shift") == "none") if "shift" in evidence.joined.columns else evidence.joined
-        )
+        scored = pl.col("arm") == "model", pl.col("truth").is_not_null()  # not the cases that only readers read
+        joined = evidence.joined.filter(*scored)
+        joined = joined.filter(pl.col("shift") == "none") if "shift" in joined.columns else joined
         if joined.height:
             cases, patients = joined["case_id"].n_unique(), joined["patient_id"].n_unique()
     made += [("cases", count(cases))] if cases else []

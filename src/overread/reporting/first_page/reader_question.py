@@ -117,20 +117,16 @@ def _under(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) 
 def _ends(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[str, str] | None:
     """The reference that leads, and the one that stands beside it.
 
-    Of two or more stated references, that under which the models fall behind most, and that under which they do
-    least. A single stated one leads, and the derived one with the mean that is furthest from its own comes second.
+    The first stated one leads. Beside it stands, of the other stated ones, or else of the derived ones, that with the
+    mean which is furthest from its own.
     """
     found = {r: rows for r in reads.references if (rows := _under(reads, outputs, r))}
     if not found:
         return None
     mean = {r: sum(number(row["estimate"]) for row in rows) / len(rows) for r, rows in found.items()}
-    stated = [r for r in reads.stated if r in mean]
-    if len(stated) == 1:
-        derived = [r for r in mean if r not in stated]
-        furthest = max(derived, key=lambda r: abs(mean[r] - mean[stated[0]]), default=stated[0])
-        return stated[0], furthest
-    usable = stated or list(mean)
-    return min(usable, key=mean.__getitem__), max(usable, key=mean.__getitem__)
+    main, *rest = sorted(mean, key=lambda r: r not in reads.stated)
+    beside = [r for r in rest if r in reads.stated] or rest
+    return main, max(beside, key=lambda r: abs(mean[r] - mean[main]), default=main)
 
 
 def _sides(rows: Sequence[Row]) -> list[int]:
@@ -157,19 +153,24 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     ends = _ends(reads, outputs)
     if not ends:
         return "No difference between a model and the readers has an interval."
-    low, high = ends
+    main, beside = ends
     first, last = (_under(reads, outputs, r) for r in ends)
-    finding, model = reads.heading(first[0]["finding"]).lower(), first[0]["rater"].partition(" [")[0]
-    example = f"{finding}, {model}: {spelled(first[0], digits=2, signed=True, nested=True)}"
-    if low == high or (low in reads.stated and high not in reads.stated and _sides(first) == _sides(last)):
-        return f"By {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example})."
-    same = next((r for r in last if (r["finding"], r["rater"]) == (first[0]["finding"], first[0]["rater"])), last[0])
-    patterns = {tuple(sorted({side(r) for r in rows} - {0})) for rows in (first, last)}
-    start = "It depends on the reference standard: by" if len(patterns) > 1 else "By"
-    return (
-        f"{start} {in_sentence(low)} the sensitivity of the models {_counted(first)} ({example}); by "
-        f"{in_sentence(high)} it {_counted(last)} ({spelled(same, digits=2, signed=True, level=False, nested=True)})."
-    )
+    others = {(row["finding"], row["rater"]): row for row in last}
+    same = [(row, others.get((row["finding"], row["rater"]), last[0])) for row in first]
+    opposite = [pair for pair in same if side(pair[0]) * side(pair[1]) < 0]
+    row, other = (opposite or same)[0]
+    of = f"{row['rater'].partition(' [')[0]} for {reads.heading(row['finding']).lower()}"
+    value, value_beside = (spelled(r, digits=2, signed=True, level=r is row, nested=True) for r in (row, other))
+    example = f"{'for example, ' if len(first) > 1 else ''}{of}: {value}"
+    start = f"y {in_sentence(main)} the sensitivity of the models {_counted(first)} ({example})"
+    kinds = [{side(r) for r in rows} - {0} for rows in (first, last)]
+    alike = kinds[0] == kinds[1] and not opposite
+    if main == beside or (main in reads.stated and beside not in reads.stated and alike):
+        return f"B{start}."
+    second = f"y {in_sentence(beside)} it {_counted(last)} ({value_beside})"
+    if opposite:
+        return f"It depends on the reference standard: b{start}; b{second}."
+    return f"B{start}. B{second}. The difference between the two reference standards was not tested."
 
 
 def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
@@ -208,7 +209,7 @@ def _series(reads: ReadRows, rater: str) -> int:
 
 
 def _groups(reads: ReadRows) -> list[tuple[str, list[str]]]:
-    """The references by who made them, stated ones first."""
+    """The references by who made them: the group of the reference that leads, then the other stated ones."""
     labels = reads.stated
     derived = [r for r in reads.references if r not in labels]
     named = (
@@ -218,7 +219,9 @@ def _groups(reads: ReadRows) -> list[tuple[str, list[str]]]:
         ("Derived from reads of these readers", [r for r in derived if r != OTHERS]),
         ("Derived, without the reader evaluated", [r for r in derived if r == OTHERS]),
     )
-    return [(title, found) for title, found in named if found]
+    first = reads.references[:1]
+    ordered = sorted(named, key=lambda group: first[0] not in group[1] if first else True)
+    return [(title, found) for title, found in ordered if found]
 
 
 def _label(reference: str) -> str:
@@ -312,7 +315,7 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
     note = "With 95% interval."
     both = len(references) > 1 and sum(r in reads.stated for r in references) != 1
-    note += " Under the two reference standards that are furthest apart." if both else ""
+    note += " By the reference standard that leads and the one furthest from it." if both else ""
     note += f" {_capital(listed(mapped))}." if mapped else ""
     note += f" {OTHERS_COUNT}" if OTHERS in references else ""
     return Table("Sensitivity at the specificity of the readers", (head,), tuple(body), remark=remark, note=note)

@@ -55,17 +55,26 @@ def not_evaluated(evidence: ReportData) -> list[Limitation]:
 def without_pair(evidence: ReportData) -> list[Limitation]:
     """Hospitals whose cases are compared with none, because all are of one class."""
     rows = pick(overall(evidence, "standalone", "auc"), at="").to_dicts()
-    means = [r for r in rows if r["finding"] == MEAN] or rows  # a hospital without a pair for any finding
-    found = [c for name in ("sites_without_pair", "many_sites_without_pair") for c in noted(means, name)]
+    found = [
+        (int(str(code["cases"])), row["finding"] == MEAN, row["finding"], code)
+        for row in rows
+        for name in ("sites_without_pair", "many_sites_without_pair")
+        for code in noted([row], name)
+    ]
     if not found:
         return []
-    code = max(found, key=lambda c: int(str(c["n"])))
+    # A hospital may have a pair for one finding and none for another: that with the most cases in no pair is named.
+    _, mean, finding, code = max(found, key=lambda each: each[:2])
+    several = len(evidence.cast.findings) > 1
+    of = "a finding" if mean or not several else evidence.heading(finding).lower()
+    auc = "no AUC" if mean or not several else "no AUC for it"
     n, sites = int(str(code["n"])), code["sites"]
     named = list(sites) if isinstance(sites, tuple) else [str(sites)]
-    more = f" and {n - len(named)} more" if n > len(named) else ""
-    text = f"{listed(named)}{more}: {plural(int(str(code['cases'])), 'case')} of one class, in no AUC."
+    named = named[:3] if n > 3 else named
+    names = f"{', '.join(named)} and {n - len(named)} more" if n > len(named) else listed(named)
+    text = f"{names}: {plural(int(str(code['cases'])), 'case')} of one class, in {auc}."
     short = f"{plural(n, 'hospital')} without a pair"
-    return [Limitation(9, short, f"{short} of cases with and without a finding.", text, "discrimination")]
+    return [Limitation(9, short, f"{short} of cases with and without {of}.", text, "discrimination")]
 
 
 def one_class(evidence: ReportData) -> list[Limitation]:

@@ -7,6 +7,7 @@ import polars as pl
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_limits.limit_codes import noted
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
+from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.first_page.question import SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick
@@ -118,7 +119,8 @@ def sites(evidence: ReportData) -> list[Limitation]:
     excluded = [c for name in ("sites_excluded", "sites_one_class") for c in noted(rows.to_dicts(), name)]
     left = sorted({site for c in excluded if isinstance(sites := c["sites"], tuple) for site in sites})
     means = rows.filter(pl.col("finding") == MEAN, pl.col("population").str.starts_with("external:")).to_dicts()
-    lone = sorted({r["population"].partition(":")[2] for r in means if not known(r)})
+    whole = model_means(evidence).whole  # with one finding its AUC, where too few patients keep it out of a mean
+    lone = sorted({r["population"].partition(":")[2] for r in means if not known(whole(r["rater"], r["population"]))})
     made = []
     if left:
         more = f" and {len(left) - 4} more" if len(left) > 4 else ""

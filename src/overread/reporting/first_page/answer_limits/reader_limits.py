@@ -19,7 +19,6 @@ from overread.reporting.sections.reader_results.reader_titles import (
     REFERENCE_NOTES,
     arms,
     in_sentence,
-    most_cases,
 )
 
 _UNIDENTIFIED = "dawid_skene_refused"
@@ -114,16 +113,32 @@ def few_readers(evidence: ReportData) -> list[Limitation]:
 
 def subset(evidence: ReportData) -> list[Limitation]:
     """Reads of a part of the test cases."""
-    found = arms(evidence)
-    if not found:
-        return []
-    read = most_cases(found[0])
-    tested = max((n for n in pick(evidence.estimates, analysis="standalone")["n_cases"] if n is not None), default=0)
-    if read >= tested:
+    cases = evidence.joined.filter(pl.col("truth").is_not_null() | (pl.col("arm") != "model"))
+    of_model = pl.col("arm") == "model"
+    tested, reads = (set(cases.filter(mine)["case_id"].unique()) for mine in (of_model, ~of_model))
+    read = len(tested & reads)  # readers may also have read cases that no model scored
+    if not reads or read >= len(tested):
         return []
     text = "Unless these were sampled at random, predictive values cannot be estimated from them."
-    return [
-        Limitation(
-            8, "a selected sample was read", f"{count(read)} of {count(tested)} test cases were read.", text, "readers"
-        )
+    head = f"{count(read)} of {count(len(tested))} test cases were read."
+    return [Limitation(8, "a selected sample was read", head, text, "readers")]
+
+
+def without_label(evidence: ReportData) -> list[Limitation]:
+    """Cases that were read and have no label of a stated reference standard."""
+    found = arms(evidence)
+    most: dict[str, tuple[int, str]] = {}
+    for code, row in account_codes(evidence, "read_not_labelled"):
+        finding, reference = str(code["finding"]), str(code["reference"])
+        labelled = any(r.rows(finding, reference) for r in found if reference in r.stated)
+        if labelled and row["count"] > most.get(reference, (0, ""))[0]:
+            most[reference] = row["count"], finding
+    several = len({f for reads in found for f in reads.findings}) > 1
+    told = [
+        f"{plural(n, 'case')} by {in_sentence(r)}{f' (for {evidence.heading(f).lower()})' if several else ''}"
+        for r, (n, f) in most.items()
     ]
+    if not told:
+        return []
+    text = f"{listed(told)}. Not in any result by that reference standard."
+    return [Limitation(10, "cases read without a label", "Read, but without a label:", text, "account")]

@@ -111,6 +111,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     reader_limits.few_readers,
     _reference,
     reader_limits.subset,
+    reader_limits.without_label,
     case_limits.own_patients,
     model_limits.half,
     model_limits.sites,

@@ -10,7 +10,7 @@ import polars as pl
 from overread import codes
 from overread.codes import Metric
 from overread.reporting.blocks import Cell, Table, group, heads, table
-from overread.reporting.estimate_cells import codes_of, estimate_cell, known
+from overread.reporting.estimate_cells import codes_of, estimate_cell, known, mean_of
 from overread.reporting.number_format import fixed, interval, listed, p_value
 from overread.reporting.report_data import (
     MEAN,
@@ -25,6 +25,7 @@ from overread.reporting.report_data import (
     with_contrast,
     with_key,
 )
+from overread.reporting.sections.model_results.group_notes import groups_compared
 
 CROSS, MINUS = " × ", "\u2212"
 _TITLES = {
@@ -124,7 +125,10 @@ def _gap_answer(gaps: pl.DataFrame, raters: Sequence[str]) -> list[str]:
     level, worst = row["level"], contrast_of(row["contrast"], "level")
     text = interval(row["estimate"], row["low"], row["high"]).replace("(", f"({100 * row['confidence']:g}% CI ", 1)
     of = f"{column_title(row['subgroup']).lower()} {level} and {worst}"
-    return [f"The largest gap in mean AUC of {row['rater']} was {text}, between {of}."]
+    one = mean.findings if (mean := mean_of(row)) and len(mean.findings) == 1 else ()
+    what = f"the AUC for {one[0].lower()}" if one else "mean AUC"
+    groups = f", {compared}" if (compared := groups_compared(row)) else ""
+    return [f"The largest gap in {what} of {row['rater']} was {text}, between {of}{groups}."]
 
 
 def difference_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence[str], population: str) -> Table | None:

@@ -35,6 +35,7 @@ from overread.reporting.report_data import (
     by,
     contrast_of,
     in_order,
+    overall,
     pick,
     population_title,
     with_contrast,
@@ -48,6 +49,7 @@ from overread.reporting.sections.model_results.group_difference_tables import (
     first_point,
     measure_title,
 )
+from overread.reporting.sections.model_results.group_notes import gap_notes
 from overread.reporting.seed_rows import section_raters, seed_note
 
 _ALL = "all"
@@ -80,7 +82,7 @@ def subgroups(evidence: ReportData) -> Section:
     raters = section_raters(evidence)[: 4 if len(populations) == 1 else 1]
     said = answers(evidence, pick(frame, population=populations[0]), raters)
     blocks: list[Block] = [Paragraph(" ".join(said[1:]))] if said[1:] else []
-    blocks.append(_caution(frame))
+    blocks.append(_caution(frame, within_sites=_within_sites(evidence, populations)))
     for i, population in enumerate(populations):
         made = _population(evidence, pick(frame, population=population), raters, population)
         blocks += made if i == 0 else [Folded(population_title(evidence, population), tuple(made))]
@@ -93,13 +95,26 @@ def subgroups(evidence: ReportData) -> Section:
     return Section("subgroups", title, (*blocks, *seed_note(evidence)), answer=said[0] if said else "")
 
 
-def _caution(frame: pl.DataFrame) -> Paragraph:
+def _within_sites(evidence: ReportData, populations: Sequence[str]) -> bool:
+    """Whether no AUC of these populations compares cases of different sites."""
+    rows = pick(overall(evidence, "standalone", "auc"), at="").filter(pl.col("population").is_in(populations))
+    return rows.height > 0 and all(
+        code_of(row, "aggregation_stratified") or code_of(row, "mean_over_sites")
+        for row in rows.to_dicts()
+        if known(row)
+    )
+
+
+def _caution(frame: pl.DataFrame, *, within_sites: bool) -> Paragraph:
     """What differences between groups do not show, and how the means here differ from those of other sections."""
     text = (
         "Groups may differ in case mix and labelling as well as in the performance of the model; a difference does not "
-        "identify its cause. The overall AUC also compares patients of different groups and can exceed that of every "
-        "group."
+        "identify its cause."
     )
+    crossed = [s for s in _subgroups(frame) if not (within_sites and s == "site")]
+    if crossed:
+        of = "" if len(crossed) == len(_subgroups(frame)) else " (other than sites)"
+        text += f" The overall AUC also compares patients of different groups{of} and can exceed that of every group."
     if frame.filter(pl.col("finding") == MEAN, pl.col("estimate").is_finite()).height:
         text += (
             " A mean over findings in this section is over the findings that are evaluable in every group, with a "
@@ -275,9 +290,7 @@ def _gap_cell(row: Row | None) -> Cell:
     if row is None:
         return cell
     pair = f"{row['level']} − {row['contrast'].partition(':')[2]}" if row["level"] else ""
-    shown = (code for code in codes_of(row) if code.name in _GAP_NOTES)
-    said = tuple(codes.render("notes", code) for code in shown)
-    return replace(cell, note=pair, notes=said)
+    return replace(cell, note=pair, notes=gap_notes(row, _GAP_NOTES))
 
 
 def _finding_differences(evidence: ReportData, frame: pl.DataFrame, rater: str) -> Table | None:
@@ -293,8 +306,8 @@ def _finding_differences(evidence: ReportData, frame: pl.DataFrame, rater: str) 
         for row in rows.iter_rows(named=True):
             pair = f"{column_title(row['subgroup'])}: {row['level']} {MINUS} {contrast_of(row['contrast'], 'level')}"
             place = words(evidence.heading(row["finding"]), pair, population_title(evidence, row["population"]))
-            shown = (code for code in codes_of(row) if code.name in _GAP_NOTES or not known(row))
-            value = replace(estimate_cell(row, signed=True), notes=tuple(codes.render("notes", c) for c in shown))
+            shown = _GAP_NOTES if known(row) else [code.name for code in codes_of(row)]
+            value = replace(estimate_cell(row, signed=True), notes=gap_notes(row, shown))
             body.append((*place, value, *p_cells(row)))
     caption = f"Differences of {rater} between two groups, first minus second group, by finding."
     head = heads("Finding", "Groups", "Population", "Difference", "P", "P (Holm)")

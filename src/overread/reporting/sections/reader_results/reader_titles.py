@@ -245,9 +245,11 @@ def references(evidence: ReportData, names: Iterable[str]) -> tuple[str, ...]:
     place = {MAJORITY: 3, OTHERS: 4 if evidence.cast.raters else 2, DAWID_SKENE: 5}
     stated = [*(evidence.config.get("references") or evidence.config.get("sources") or ())]
     given = {r: i for i, r in enumerate(stated)}
+    own = evidence.config.get("reference") or ()  # by which everything else is judged too
+    own = (own,) if isinstance(own, str) else tuple(own)
 
-    def order(reference: str) -> tuple[int, int, str]:
-        return place.get(reference, 0), given.get(reference, len(given)), reference
+    def order(reference: str) -> tuple[int, bool, int, str]:
+        return place.get(reference, 0), reference not in own, given.get(reference, len(given)), reference
 
     return tuple(sorted(set(names) - {""}, key=order))
 
