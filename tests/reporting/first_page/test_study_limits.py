@@ -192,6 +192,7 @@ def test_why_dawid_skene_is_not_identified_is_said_without_the_list_of_readers(e
     assert found.text == (
         "It was asked for and is not used, because the reads do not determine it: 2 blocks of readers read nearly "
         "disjoint cases with different shares of present calls."
+    )
 
 
 def test_cases_read_that_no_model_scored_do_not_count_as_test_cases(evidence_folder):

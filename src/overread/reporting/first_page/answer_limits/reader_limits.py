@@ -8,6 +8,7 @@ import polars as pl
 
 from overread import codes
 from overread.codes import Code
+from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import ARMS, leading
 from overread.reporting.number_format import count, listed, plural
