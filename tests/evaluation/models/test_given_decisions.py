@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -297,3 +299,15 @@ def test_half_of_the_patients_as_the_only_reason_for_a_missing_group_is_said(mad
     locked = run(m.images, m.labels, m.predictions, config=config, thresholds=given).estimates
     locked = locked.filter(metric="sensitivity", subgroup="sex", at="operating_point=x", finding="edema", contrast="")
     assert locked.filter(pl.col("level").is_in(few["level"].to_list()))["estimate"].is_not_nan().all()
+
+
+def test_decisions_at_many_sites_have_no_auc_of_any_pairs(made):
+    sites = {f"c{i}": 4 for i in range(6)}
+    m = made(raters={"acme": 1.5, "beta": 1.0}, sites=sites, per_patient=1)
+    config = replace(CONFIG, aggregation="stratified")
+    rows = run(m.images, m.labels, decided(m.predictions, ("acme",)), config=config).estimates
+    pairs = rows.filter(pl.col("at") == "pairs=all")
+    assert set(pairs["rater"]) == {"beta"}
+    assert set(pairs["metric"]) == {"auc", "auc_difference"}
+    assert not rows.filter(pl.col("rater") == "acme", pl.col("metric").str.contains("auc")).height
+    assert rows.filter(pl.col("rater") == "acme", pl.col("at") == "decision", pl.col("metric") == "sensitivity").height
