@@ -21,6 +21,7 @@ from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes
 from overread.tables.records.typed_files import read_json, typed
 
 MEAN = "(mean)"
+DECISION = "decision"  # the value of `at` of decisions without scores
 GAP_METRICS = (Metric.GAP_AUC, Metric.GAP_SENSITIVITY, Metric.GAP_SPECIFICITY, Metric.GAP_UNDERDIAGNOSIS)
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
 Row = dict[str, Any]
