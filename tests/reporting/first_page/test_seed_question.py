@@ -131,7 +131,7 @@ def test_seeds_stand_beside_no_other_model(evidence_folder):
     assert compared.blocks[0].name == "comparison-0"
     folded = compared.blocks[-2]
     assert folded.summary == "Comparisons with single seeds"
-    assert [t.caption.split(",")[1].strip() for t in folded.blocks] == ["b2 minus w0", "b1 minus b2"]
+    assert [t.caption.split(",")[1].strip() for t in folded.blocks] == ["w0 minus b2", "b2 minus b1"]
     for section in (compared, discrimination_section.discrimination(evidence)):
         assert (section.blocks[-1].text, section.blocks[-1].link) == (
             "Not listed as models: 2 seeds of w0 and 2 seeds of w100. Those of a variant without an ensemble are in "
