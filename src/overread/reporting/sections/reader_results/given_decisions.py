@@ -66,7 +66,8 @@ def decisions_sentence(reads: ReadRows) -> str:
         who = listed(models) if len(models) <= _SPELLED else f"{len(models)} models"
         ranges = "; ".join(t for m in RATES if (t := _range(reads, found, m)))
         return f"{start} of {who} minus the pooled readers: {ranges}."
-    several, said = len(reads.findings) > 1, []
+    several = len(reads.findings) > 1
+    said: list[str] = []
     for d in found:
         about = f" for {reads.heading(d.finding).lower()}" if several else ""
         rows = [(m, row) for m in RATES if known(row := d.difference(m))]
