@@ -186,6 +186,11 @@ def test_one_finding_of_two_values_is_a_decision_and_the_others_stay_scores(made
     assert rows.filter(metric="sensitivity", finding="edema", at="decision")["n_cases"].item() == 160
     assert rows.filter(metric="auc", finding="mass")["estimate"].item() > 0.7
     assert rows.filter(metric="auc", finding="(mean)")["note"].item().startswith("mean over 1 finding: mass")
+    assert (
+        rows.filter(metric="auc", finding="(mean)")["note"]
+        .item()
+        .endswith("decisions without scores, which have no AUC: edema")
+    )
     line = evidence.account.filter(pl.col("reason").str.starts_with("scores of acme with two values only"))
     assert line["examples"].to_list() == ["edema"]
 

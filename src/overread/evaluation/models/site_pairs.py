@@ -133,7 +133,8 @@ def _difference(context: AnalysisContext, used: Mapping[str, PairTerms]) -> Esti
 
 
 def _mean_rows(context: AnalysisContext, place: EstimateKey, used: Mapping[str, PairTerms]) -> list[Row]:
-    confidence, note, rows = context.config.confidence, macro_note(context, list(used)), []
+    confidence, rows = context.config.confidence, []
+    note = macro_note(context, list(used), ranked_by=[place.rater])
     for at in _beside(context):
         mean = not_estimable(note)
         if used:

@@ -97,9 +97,10 @@ def _caution(frame: pl.DataFrame) -> Paragraph:
     """What differences between groups do not show, and how the means here differ from those of other sections."""
     text = (
         "Groups may differ in case mix and labelling as well as in the performance of the model; a difference does not "
-        "identify its cause. The overall AUC also compares patients of different groups and can exceed that of every "
-        "group."
+        "identify its cause."
     )
+    if frame.filter(pl.col("metric") == "auc", pl.col("estimate").is_finite()).height:
+        text += " The overall AUC also compares patients of different groups and can exceed that of every group."
     if frame.filter(pl.col("finding") == MEAN, pl.col("estimate").is_finite()).height:
         text += (
             " A mean over findings in this section is over the findings that are evaluable in every group, with a "
