@@ -15,6 +15,7 @@ from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, e
 from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
+    DECISION,
     FROM_READS,
     ReportData,
     Row,
@@ -108,6 +109,18 @@ class ReadRows:
         return {
             f: tuple(sorted(own, key=lambda r: place.get(r.partition(" [")[0], len(place)))) for f, own in names.items()
         }
+
+    def decided(self, finding: str) -> tuple[str, ...]:
+        """The outputs that are decisions without scores, which cannot be set to a rate of the readers."""
+        return tuple(o for o in self.outputs(finding) if (finding, o) in self._decided)
+
+    @cached_property
+    def _decided(self) -> frozenset[tuple[str, str]]:
+        return frozenset(pick(self.frame, at=DECISION, arm="model").select("finding", "rater").rows())
+
+    def ranked(self, finding: str) -> tuple[str, ...]:
+        """The outputs with scores."""
+        return tuple(o for o in self.outputs(finding) if (finding, o) not in self._decided)
 
     def drawn(self, finding: str) -> tuple[str, ...]:
         """The outputs that figures draw over each other."""
@@ -382,8 +395,12 @@ def point_title(at: str) -> str:
 
     >>> point_title("specificity=readers"), point_title("operating_point=spec90;test=u-statistic")
     ('the readers’ specificity', 'threshold for specificity 0.90')
+    >>> point_title("decision")
+    'decisions as given'
     """
     values = at_values(at)
+    if DECISION in values:
+        return "decisions as given"
     if values.get("call_rate") == "readers":
         return "the call rate of the readers"
     matched = next((key for key, value in values.items() if value == "readers"), "")
