@@ -174,3 +174,27 @@ def test_the_page_does_not_list_sections_on_models_as_not_shown(folder, tmp_path
     assert "sections on models (no model was evaluated)" in text
     assert "calibration (" not in text
     assert "external site" not in text
+
+
+def graded_agreement(arms=("1", "2")):
+    """Agreement on grades of three readers in two arms, without any reference standard."""
+    rows = []
+    for arm in arms:
+        own = {"analysis": "agreement", "reference": "", "arm": arm, "n_present": None, "n_absent": None}
+        rows.append(reader_rows.row("percent_agreement", 0.3, 0.2, 0.4, at="grades=equal", **own))
+        rows += [
+            reader_rows.row("cohen_kappa", 0.2, 0.1, 0.3, at=f"reader={second};weights=linear", rater=first, **own)
+            for first, second in (("R1", "R2"), ("R1", "R3"), ("R2", "R3"))
+        ]
+    return rows
+
+
+def test_graded_reads_without_a_reference_standard_have_their_agreement_only(folder):
+    """They have no row of performance: there is no call of which to take a majority."""
+    found = read_evidence(folder(graded_agreement(), baseline_arm="1"), {})
+    section = readers(found)
+    assert [b.text for b in section.blocks if isinstance(b, Paragraph) and b.kind == "heading"] == ["Agreement"]
+    captions = [t.caption for t in tables_of(section)]
+    assert "Agreement among readers on grades (arm 1)." in captions
+    assert "Agreement among readers on grades (arm 2)." in captions
+    assert summary.study_paragraph(found).startswith("3 readers; at most 114 cases per estimate")

@@ -55,6 +55,8 @@ Shown = frozenset[tuple[str, str]]  # findings and reference standards that the 
 def performance_blocks(evidence: ReportData, found: Sequence[ReadRows], shown: Shown) -> list[Block]:
     """What was read, the readers together, and each reader by finding and reference standard.
 
+    Graded reads without a reference standard have none of these: there is no call of which to take a majority.
+
     Parameters
     ----------
     evidence : ReportData
@@ -68,6 +70,8 @@ def performance_blocks(evidence: ReportData, found: Sequence[ReadRows], shown: S
     -------
     list of Block
     """
+    if not found:
+        return []
     made = _together_table(found, shown)
     blocks: list[Block] = [made] if made is not None else []
     findings = dict.fromkeys(f for reads in found for f in reads.findings)
