@@ -34,6 +34,7 @@ from overread.reporting.sections.reader_results.arm_sentences import answer, for
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, pair_forest
 from overread.reporting.sections.reader_results.reader_titles import (
     ALL_ARMS,
+    OTHERS_COUNT,
     READERS,
     arm_order,
     arm_title,
@@ -133,8 +134,9 @@ def _means_table(pair: ArmPair) -> Table:
     family = "Holm P is adjusted over the tests of this family: sensitivity and specificity together, AUC apart, over "
     family = f"{family}findings and pairs of arms" if adjusted else ""
     remark = "; ".join(t for t in (who, cases, cut, family) if t)
+    uncounted = f" {OTHERS_COUNT}" if pair.leave_one_out else ""
     caption = f"{pair.title}: mean of the readers {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
-    return table(caption, (head,), body, remark=f"{remark[:1].upper()}{remark[1:]}." if remark else "")
+    return table(caption, (head,), body, remark=f"{remark[:1].upper()}{remark[1:]}.{uncounted}" if remark else "")
 
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
