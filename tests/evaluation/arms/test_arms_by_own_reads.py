@@ -88,3 +88,9 @@ def test_a_case_counts_once_whatever_it_is_for_a_reader():
     note = pick(found, metric="sensitivity_difference", at=U, rater=MEAN, reference=OTHERS)["note"]
     assert "1 of 640 reads missing" in note
     assert found.estimates.filter(reference=OTHERS)["n_cases"].max() == 80
+
+
+def test_dawid_skene_rates_are_of_the_arm_whose_reads_they_were_estimated_from(evidence):
+    _, _, found = evidence
+    rows = found.estimates.filter(metric="estimated_sensitivity")
+    assert (rows["arm"].unique().to_list(), rows.height) == (["unaided"], 5)

@@ -107,3 +107,24 @@ def test_the_mean_of_an_arm_over_other_readers_does_not_stand_beside_the_differe
     assert [c.note for c in page.table.rows[0][1:3]] == ["3 readers", ""]
     (pair,) = pairs(evidence)
     assert for_paper(pair, "auc").startswith("The difference in the mean AUC of the readers for mass between")
+
+
+def test_arms_without_an_interval_of_the_difference_are_still_compared(evidence_folder):
+    """Identical arms: the difference has no variance and no interval, and is no reason to report one arm only."""
+    _, page = page_of(evidence_folder, changed({"estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}))
+    assert page.question.startswith("Do readers do better with the help of the model")
+    assert "a difference of 0.000 (no interval)" in page.answer
+
+
+def test_readers_without_a_number_together_have_their_range_and_the_arm(evidence_folder):
+    """A label that the same readers made: the arms are not compared, and each reader has an AUC in each arm."""
+    nothing = {"estimate": math.nan, "low": math.nan, "high": math.nan, "p": math.nan}
+    rows = [
+        r | noted("reference_from_readers") for r in changed(nothing) if r["contrast"] or not r["rater"].startswith("(")
+    ]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "The AUC of 2 readers for mass in unaided reading runs from 0.907 (r1) to 0.917 (r2). No number of the readers "
+        "together was estimated."
+    )
+    assert "The arms are not compared: the same readers made the reference standard" in page.more

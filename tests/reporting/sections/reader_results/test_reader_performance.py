@@ -198,3 +198,24 @@ def test_graded_reads_without_a_reference_standard_have_their_agreement_only(fol
     assert "Agreement among readers on grades (arm 1)." in captions
     assert "Agreement among readers on grades (arm 2)." in captions
     assert summary.study_paragraph(found).startswith("3 readers; at most 114 cases per estimate")
+
+
+def test_a_further_arm_is_not_judged_by_what_the_reads_of_the_first_made(folder):
+    """Side by side the majority of the unaided reads would compare the arms, which it favours one of."""
+    aided = [r | {"arm": "aided", "level": "aided"} for r in reader_rows.call_rows()]
+    section = readers(read_evidence(folder([*reader_rows.call_rows(), *aided]), {}))
+    together = next(t for t in tables_of(section) if t.caption.startswith("Readers together"))
+    assert [(r[0].text, r[1].text) for r in together.rows[1:]] == [
+        ("Label adjudicated", "unaided"),
+        ("Label adjudicated", "aided"),
+        ("Majority of the other readers (derived)", "unaided"),
+        ("Majority of the other readers (derived)", "aided"),
+        ("Majority of the readers (derived)", "unaided"),
+        ("Dawid–Skene (derived)", "unaided"),
+    ]
+    assert section.answer.startswith("By the label adjudicated, the readers together have a sensitivity of 0.800")
+    assert section.answer.endswith("in aided reading.")
+    assert "Only the reads “unaided” are judged by them" in words(section)
+    assert "Pneumothorax, aided: each reader" in words(section)
+    assert not any("aided-pneumothorax-majority." in b.name for b in within(section.blocks) if isinstance(b, Figure)
+                   and "unaided" not in b.name)  # fmt: skip
