@@ -139,8 +139,17 @@ def _method(row: Row) -> list[str]:
         )
         return [f"Obuchowski–Rockette, {what}", *([f"{df} by Hillis"] if df else [])]
     if {"u_statistics_centred", "u_statistics", "v_statistics"} & set(found):
-        return ["U-statistics, readers and cases random", *([df] if df else [])]
+        own = "u_statistics_centred" in found and any(code_of(row, name) for name in _NOT_CROSSED)
+        kind = "U-statistics with centred kernels (overread's estimator, not that of iMRMC)" if own else "U-statistics"
+        return [f"{kind}, readers and cases random", *([df] if df else [])]
     return []
+
+
+# Designs in which centred kernels give another variance than those of Gallas et al. and of iMRMC.
+_NOT_CROSSED = (
+    "reads_missing", "reads_in_groups", "reads_not_assigned", "reads_without_majority", "readers_within_arms",
+    "reader_not_in_reference",
+)  # fmt: skip
 
 
 def _numbers(row: Row, *, patients: bool) -> str:
