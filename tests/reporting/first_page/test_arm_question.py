@@ -56,6 +56,22 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
     assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
 
+def test_every_measure_is_set_against_the_margin(evidence_folder):
+    """The AUC is not inferior; the specificity may be."""
+    rows = in_two_arms()
+    for at in ("test=obuchowski-rockette", "margin=0.05;test=obuchowski-rockette"):
+        rows += [r | {"at": at, "p": 0.001} for r in changed({}) if r["contrast"] and at.startswith("margin")]
+        for metric, low, own in (("sensitivity", 0.01, 0.001), ("specificity", -0.08, 0.13)):
+            less = {"metric": f"{metric}_difference", "estimate": low + 0.02, "low": low, "high": low + 0.04}
+            tested = {"at": at, "p": own if at.startswith("margin") else 0.5}
+            rows += [r | less | tested for r in changed({}) if r["contrast"]]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.endswith(
+        "is above −0.050 (one-sided P = 0.001). Lower limits of the other measures: sensitivity +0.010 is above (P = "
+        "0.001); specificity −0.080 is not above (P = 0.13)."
+    )
+
+
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):
     _, page = page_of(evidence_folder, changed({"estimate": 0.0, "low": 0.0, "high": 0.0, "p": math.nan}))
     assert page.answer.endswith("a difference of 0.000 (no interval: no variation).")
