@@ -67,7 +67,7 @@ def _unassigned(read: Bools, groups: np.ndarray) -> Bools:
     read that is lost is lost in one arm.
     """
     n_arms = len(read)
-    ever = read.any(axis=0)
+    ever = np.asarray(read.any(axis=0))
     own = np.stack([ever[groups == g].any(axis=0) for g in range(int(groups.max()) + 1)])[groups]
     unassigned = np.asarray(np.broadcast_to(~own, read.shape) | ~read.any(axis=1, keepdims=True))
     left = ~read & ~unassigned

@@ -141,7 +141,7 @@ def test_reading_time_is_a_ratio_said_in_per_cent(evidence):
         reader_rows.row("reading_time_ratio", 1.2, 1.1, 1.31, 0.002, arm=NEW, contrast=f"arm:{USUAL}", **seconds),
     ]
     section = comparison_of_arms(evidence([*reader_rows.arm_rows(), *rows]))
-    said = "Reading took 20% longer with cine than with spin echo (95% CI +10% to +31%), P = 0.002."
+    said = "Reading took 20% more time with cine than with spin echo (95% CI +10% to +31%), P = 0.002."
     assert said in texts(section)
 
 

@@ -139,8 +139,9 @@ def _method(row: Row) -> list[str]:
         )
         return [f"Obuchowski–Rockette, {what}", *([f"{df} by Hillis"] if df else [])]
     if {"u_statistics_centred", "u_statistics", "v_statistics"} & set(found):
-        own = "u_statistics_centred" in found and any(code_of(row, name) for name in _NOT_CROSSED)
-        kind = "U-statistics with centred kernels (overread's estimator, not that of iMRMC)" if own else "U-statistics"
+        centred = "u_statistics_centred" in found and any(code_of(row, name) for name in _NOT_CROSSED)
+        kind = "U-statistics with centred kernels (overread's estimator, not that of iMRMC)"
+        kind = kind if centred else "U-statistics"
         return [f"{kind}, readers and cases random", *([df] if df else [])]
     return []
 
