@@ -258,9 +258,9 @@ def test_check_accepts_what_evaluate_accepts_and_says_what_each_column_is(files)
     assert code == 0, said
     for remark in (
         "acme.csv: read as text with semicolons between columns; decimal commas in Edema, Mass; encoding UTF-16; lines",
-        "1 columns, images.csv: not used (Geschlecht).",
-        "1 rows, images.csv: exact repeats of a row of images: dropped (00000239.png).",
-        "1 images, age 155 is above 120 years: not stated (00000000.png).",
+        "1 column, images.csv: not used (Geschlecht).",
+        "1 row, images.csv: exact repeats of a row of images: dropped (00000239.png).",
+        "1 image, age 155 is above 120 years: not stated (00000000.png).",
     ):
         assert remark in said, remark
     record = json.loads((files / "out/run.json").read_text())["notes"]["files as read"]["images.csv"]

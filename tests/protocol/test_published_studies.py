@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import overread as ov
 from overread.cli.application import app
+from overread.errors import InputError
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def evaluated(folder: Path, *options: str) -> pl.DataFrame:
     return pl.read_parquet(folder / "out" / "estimates.parquet")
 
 
-def several(option: str, files: list[Path]) -> list[str]:
+def several(option: str, files: list[Path] | list[str]) -> list[str]:
     return [word for file in files for word in (option, str(file))]
 
 
@@ -191,6 +192,26 @@ def test_graded_reads_in_one_arm_lead_with_the_mean_auc(tmp_path):
     page = re.sub("<[^>]*>", "", (tmp_path / "out" / "report" / "report.html").read_text())
     interval = f"{mean['estimate']:.3f} (95% interval {mean['low']:.3f} to {mean['high']:.3f})"
     assert f"The mean AUC of 4 readers for pneumonia is {interval}." in page
+
+
+def test_images_in_two_tables_are_one_set(tmp_path):
+    rng, truth = np.random.default_rng(9), np.arange(80) % 3 == 0
+    whole = pl.DataFrame(
+        {"image_id": [f"im{i}" for i in range(80)], "patient_id": [f"p{i // 2}" for i in range(80)], "Mass": truth * 1}
+    )
+    parts = [tmp_path / "test.csv", tmp_path / "validation.csv"]
+    for file, part in zip(parts, (whole[:40], whole[40:]), strict=True):
+        part.write_csv(file)
+    scores = whole.select("image_id").with_columns(Mass=pl.Series(probabilities(rng, truth, 1.0)))
+    scores.write_csv(tmp_path / "acme.csv")
+    labels = [word for file in parts for word in ("--labels", f"truth={file}")]
+    apart = evaluated(tmp_path, *several("--images", parts), *labels, "--predictions", str(tmp_path / "acme.csv"))
+    together = ov.evaluate(whole, {"truth": whole}, tmp_path / "acme.csv", replicates=100, minimum_present=5)
+    auc = {"analysis": "standalone", "metric": "auc", "finding": "mass", "subgroup": "", "at": ""}
+    numbers = ("estimate", "low", "high", "n_patients")
+    assert apart.filter(**auc).select(numbers).rows() == together.estimates.filter(**auc).select(numbers).rows()
+    with pytest.raises(InputError, match=r"test.csv, .*test.csv: expected one row per image_id"):
+        ov.evaluate([parts[0], parts[0]], {"truth": whole}, tmp_path / "acme.csv")
 
 
 def test_reads_of_a_primary_endpoint_that_no_vocabulary_names(tmp_path):

@@ -78,3 +78,12 @@ def test_another_label_source_is_not_another_handling_of_uncertain_labels(read):
     assert RULES["robustness"](read(rows=[other])).text == "Tried: other reference standards."
     again = {**other, "policy": "uncertain=absent"}
     assert RULES["robustness"](read(rows=[other, again])).text == "Tried: other handling of uncertain labels."
+
+
+def test_how_a_file_was_read_is_no_missing_data(read):
+    kept = line("label_without_image", 7)
+    of_file = line("reason_of_file", 500, file="bc1.csv", reason="repeated", kind="labels_repeated")
+    evidence = read(kept, of_file, line("reader_is_file", 500, reader="bc1"))
+    told = RULES["missing_data"](evidence).text
+    assert "labels of cases that the images table lacks" in told
+    assert "bc1" not in told

@@ -15,10 +15,11 @@ from overread.cli.terminal import line, put
 def evaluate(
     out: Out,
     images: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="The table of images: patient, site, sex, age, view. Without it the patients are those of a column of "
-            "the labels or reads, or every case is a patient of its own."
+            metavar="FILE",
+            help="A table of images: patient, site, sex, age, view; may be repeated. Without it the patients are those "
+            "of a column of the labels or reads, or every case is a patient of its own.",
         ),
     ] = None,
     labels: Annotated[
@@ -100,7 +101,8 @@ def evaluate(
     from overread.protocol import evaluate, remarks
 
     named = [file.partition("=")[2] or file for file in (*(labels or ()), *(reads or ()))]
-    verified(verify, out / "run.json", images, *named, *(predictions or ()), *(thresholds or ()), *(model or ()))
+    files = [*(images or ()), *(predictions or ()), *(thresholds or ()), *(model or ())]
+    verified(verify, out / "run.json", *named, *files)
     words = findings.with_extra_findings(vocabulary(config), extra_findings or ())
     given = {
         "finding": [*words.names_of(finding)] if finding else None,
@@ -114,7 +116,7 @@ def evaluate(
     chosen = configuration(EvaluationConfig, "evaluation", config, changes, given, words=words)
     with line("evaluate") as progress:
         evaluate(
-            images,
+            images or None,
             labels or None,
             predictions or None,
             out=out,

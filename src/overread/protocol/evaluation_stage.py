@@ -24,11 +24,11 @@ from overread.evaluation.join.counted_reads import read_makers
 from overread.protocol import report_stage
 from overread.protocol.input_tables import (
     account_of_files,
-    check_sites,
     configured,
     description,
     model_records,
     patients_named,
+    stacked_images,
     stacked_labels,
     stacked_predictions,
     stacked_thresholds,
@@ -179,7 +179,7 @@ class EvaluationResult:
 
 
 def evaluate(
-    images: Table | None = None,
+    images: Table | Sequence[Table] | None = None,
     labels: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     predictions: Table | Sequence[Table] | Mapping[str, Table] | None = None,
     *,
@@ -206,7 +206,7 @@ def evaluate(
         The tables, in long or wide layout. Predictions need labels. Reads need none of the three: without labels the
         readers are judged by their own consensus only. Without images the patients are those of a column of the
         labels or reads that names the patient of every case, or else every case is taken as a patient of its own.
-        Labels and predictions may be several tables: a list, or a mapping from the
+        Each may be several tables: a list, or for labels and predictions a mapping from the
         name of the label source or model to the table. Otherwise the name of a wide file is the name of the model or
         source; a label source may also be given as "NAME=FILE".
     out : path, optional
@@ -329,7 +329,7 @@ def _claimed(out: Path, workers: int) -> Iterator[Any]:
 
 
 def _read(
-    images: Table | None,
+    images: Table | Sequence[Table] | None,
     labels: Any,
     predictions: Any,
     config: EvaluationConfig,
@@ -342,7 +342,7 @@ def _read(
 ) -> Inputs:
     """Read the tables of an evaluation; messages name the file. `locked` holds given thresholds and model folders."""
     check_complete(labels, predictions, reads)
-    image_files = [] if images is None else [input_of(images, "images")]
+    image_files = [] if images is None else [f for _, f in inputs_of(images, "images")]
     named = [] if labels is None else inputs_of(labels, "labels", source=True)
     given = [] if predictions is None else inputs_of(predictions, "predictions")
     tuning, points = inputs_of(tune, "tune"), inputs_of(locked[0], "thresholds")
@@ -356,19 +356,16 @@ def _read(
     words: dict[str, Any] = {"spellings": config.spellings, "vocabulary": config.vocabulary}
     one = words | {"only": config.findings[0] if len(config.findings) == 1 else ""}  # in tables that name no finding
     cases = [(f, layouts.images(f, spellings=config.spellings)) for f in image_files]
-    for file, read in cases:
-        check_sites(read.frame, config, file)
+    images_read = stacked_images(cases, config) if cases else None
     truths = [(f, layouts.labels(f, source=name, **one)) for name, f in named]
     scores, tuned = ([(f, layouts.predictions(f, model=name, **one)) for name, f in each] for each in (given, tuning))
     answers = [(f, read_layouts.reads(f, name=name, **one)) for name, f in answering]
-    named_patients = None
     if not cases:
-        both, named_patients = patients_named([*truths, *answers], [*scores, *tuned])
+        both, images_read = patients_named([*truths, *answers], [*scores, *tuned])
         truths, answers = both[: len(truths)], both[len(truths) :]
-    images_read = cases[0][1].frame if cases else named_patients
     sat = [(f, read_layouts.sittings(f)) for f in sitting_files]
     cases = [(f, replace(r, unused=tuple(c for c in r.unused if c not in config.subgroups))) for f, r in cases]
-    sources = dict.fromkeys(["images"], image_files[0]) if image_files else {}
+    sources = {f"images {i}" if i > 1 else "images": f for i, f in enumerate(image_files, 1)}
     sources |= {f"labels {i}" if i > 1 else "labels": f for i, (_, f) in enumerate(named, 1)}
     sources |= {f"predictions {f.name}": f for _, f in given}
     sources |= {f"reads {i}" if i > 1 else "reads": f for i, (_, f) in enumerate(answering, 1)}

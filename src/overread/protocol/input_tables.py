@@ -51,6 +51,17 @@ def check_sites(images: pl.DataFrame, config: EvaluationConfig, where: object) -
             raise InputError(where, f"a site '{site}', named as internal or external", f"sites {named}", do=do)
 
 
+def stacked_images(read: Sequence[tuple[Any, layouts.Read]], config: EvaluationConfig) -> pl.DataFrame:
+    """The images of all files; an image in two of them is refused, as is a site that none of them has."""
+    frames, where = [r.frame for _, r in read], read[0][0]
+    whole = frames[0]
+    if len(read) > 1:
+        where = f"images {', '.join(str(f) for f, _ in read)}"
+        whole = tables.check(pl.concat(frames, how="diagonal_relaxed"), "images", where=where)
+    check_sites(whole, config, where)
+    return whole
+
+
 def stacked_labels(read: Sequence[tuple[Any, layouts.Read]], vocabulary: Vocabulary) -> pl.DataFrame:
     """The labels of all files; two that state the same case and finding for one source are refused."""
     whole = pl.concat([r.frame for _, r in read], how="diagonal_relaxed")
@@ -245,7 +256,7 @@ def account_of_files(understood: Sequence[tuple[Any, layouts.Read]]) -> pl.DataF
     rows: dict[tuple[str, str], Dropped] = {}
     found = [(file, row) for file, read in understood for row in (*_unused(read), *read.dropped)]
     for file, row in sorted(found, key=lambda pair: pair[1].reason.codes[0].name not in _LOUD):
-        reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason))
+        reason = codes.note("reason_of_file", file=file.name, reason=str(row.reason), kind=row.reason.codes[0].name)
         before = rows.get((row.unit, reason))  # files of one name in two folders: counted together
         rows[row.unit, reason] = replace(row, reason=reason, count=row.count + (before.count if before else 0))
     return account_frame(TABLES, list(rows.values()))

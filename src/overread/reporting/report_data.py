@@ -353,10 +353,32 @@ def overall(evidence: ReportData, analysis: str, metric: str) -> pl.DataFrame:
     )
 
 
+# Codes of lines of the account that say how something was read, and leave nothing out.
+_READINGS = frozenset(
+    {
+        "boxes_are_calls",
+        "case_is_own_patient",
+        "columns_not_used",
+        "labels_repeated",
+        "not_listed_is_absent",
+        "patients_of_column",
+        "reader_is_file",
+        "row_without_box",
+        "rows_repeated",
+        "scores_without_call",
+    }
+)
+
+
 def left_out(evidence: ReportData) -> pl.DataFrame:
-    """The lines of the account without graded reads, which are used and only have no call."""
-    name = pl.col("reason_code").fill_null("").str.starts_with("scores_without_call")
-    return evidence.account.filter(~name)
+    """The lines of the account that leave something out; the others say how a file was read."""
+
+    def reading(encoded: str | None) -> bool:
+        found = codes.decode(encoded or "")
+        kinds = {str(dict(c.parameters).get("kind", c.name)) for c in found}
+        return bool(kinds & _READINGS)
+
+    return evidence.account.filter([not reading(code) for code in evidence.account["reason_code"]])
 
 
 def by(frame: pl.DataFrame, *keys: str) -> dict[tuple[str, ...], Row]:

@@ -45,10 +45,11 @@ def counted(count: int, units: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "cases"), counted(1200, "reads")
-    ('1 case', '1,200 reads')
+    >>> counted(1, "cases"), counted(1, "classes"), counted(1200, "reads")
+    ('1 case', '1 class', '1,200 reads')
     """
-    return f"{count:,} {units.removesuffix('s') if count == 1 else units}"
+    ending = "es" if units.endswith(("sses", "xes")) else "s"
+    return f"{count:,} {units.removesuffix(ending) if count == 1 else units}"
 
 
 def sentences(account: pl.DataFrame) -> list[str]:

@@ -70,7 +70,7 @@ def test_cases_that_are_uncertain_have_a_stated_truth():
 
 def test_several_sources_and_none_named():
     given = pl.concat([labels(), labels(("i1", "absent", "nlp"))])
-    with pytest.raises(InputError, match=r"2 sources \('expert' \(3\), 'nlp' \(1\)\)\. Set evaluation.reference"):
+    with pytest.raises(InputError, match=r"2 sources \('expert' \(3\), 'nlp' \(1\)\)\. State it: --reference SOURCE"):
         join_tables(images(), given, predictions(), EvaluationConfig())
 
 

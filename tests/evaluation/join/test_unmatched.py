@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from overread.errors import InputError
 from overread.evaluation.evaluation_config import EvaluationConfig
-from overread.evaluation.join.unmatched import UnmatchedAllowance, matched
+from overread.evaluation.join.unmatched import UnmatchedAllowance, allowed, matched
 
 N = 40
 IMAGES = pl.DataFrame({"image_id": [f"i{k}" for k in range(N)], "patient_id": [f"p{k}" for k in range(N)], "site": "a"})
@@ -59,11 +59,17 @@ def test_the_share_that_a_message_proposes_is_enough():
     rows = pl.DataFrame({"case_id": [f"i{k}" for k in range(7)] + ["x"]})
     with pytest.raises(InputError) as caught:
         matched(rows, IMAGES.rename({"image_id": "case_id"}), UnmatchedAllowance("here", 0.01), name="reads")
-    share = float(str(caught.value).rpartition("here = ")[2].rstrip("."))
+    share = float(str(caught.value).rpartition("here = ")[2].split()[0])
     kept, dropped = matched(
         rows, IMAGES.rename({"image_id": "case_id"}), UnmatchedAllowance("here", share), name="reads"
     )
     assert (kept.height, dropped[0].count, dropped[0].examples) == (7, 1, "x")
+
+
+def test_a_message_says_how_a_missing_share_is_allowed_on_the_command_line():
+    assert allowed("evaluation.missing_allowed.scores", 0.79) == (
+        "--set missing_allowed.scores=0.83 (evaluation.missing_allowed.scores = 0.83 in a file)"
+    )
 
 
 def test_tuning_predictions_of_images_that_are_not_there_are_refused(made):

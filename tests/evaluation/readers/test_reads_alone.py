@@ -1,5 +1,7 @@
 """Reads without a model: the same numbers as beside one, from reads alone, with labels, and with images."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -48,6 +50,12 @@ def test_rates_under_a_label_source_by_hand():
     assert rate(found, "specificity", "r1", "ct") == pytest.approx(2 / 3)  # of c2, c3, c4 two
     assert rate(found, "sensitivity", "(readers)", "ct") == pytest.approx((2 + 2 + 2) / 9)
     assert rate(found, "specificity", "(readers)", "ct") == pytest.approx((2 + 2 + 2) / 9)
+
+
+def test_a_reference_standard_that_no_label_source_has_is_refused_without_a_model_too():
+    config = replace(CONFIG, reference="mri")
+    with pytest.raises(InputError, match=r"evaluation.reference: expected a label source; found 'mri'; sources: ct"):
+        evaluate(None, labels(), None, config, rng=0, reads=reads())
 
 
 def test_reads_alone_are_judged_by_their_consensus_only():

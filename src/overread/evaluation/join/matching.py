@@ -21,7 +21,7 @@ from overread.evaluation.join.finding_mapping import mapped_scores, with_wholes
 from overread.evaluation.join.label_states import Pair, decided_pairs
 from overread.evaluation.join.read_matching import ReadJoin, join_reads
 from overread.evaluation.join.reference_standards import KEY, decided
-from overread.evaluation.join.unmatched import matched, roomy, share_of
+from overread.evaluation.join.unmatched import allowed, matched, share_of
 from overread.findings import Vocabulary
 
 
@@ -208,7 +208,7 @@ def _source(labels: pl.DataFrame, config: EvaluationConfig, dropped: list[Droppe
                 "one label source, or the choice of one as reference standard",
                 f"{len(present)} sources",
                 examples=shown,
-                do="Set evaluation.reference.",
+                do="State it: --reference SOURCE (evaluation.reference in a file).",
             )
         return labels
     for name in config.sources:
@@ -346,7 +346,7 @@ def _missing(
                     "a score for every labelled case and finding",
                     f"{cases:,} of {total:,} cases ({cases / total:.1%}) without one",
                     examples=lone.select(pl.format("{} {}", *KEY)).to_series().head(5),
-                    do=f"Score them, or set evaluation.missing_allowed.scores = {roomy(cases / total)}.",
+                    do=f"Score them, or allow it: {allowed('scores', cases / total)}.",
                 )
             )
         reason = codes.note("labelled_not_scored", rater=rater, share=share_of(cases, total), of=total)

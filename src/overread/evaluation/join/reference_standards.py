@@ -65,6 +65,7 @@ def check_names(labels: pl.DataFrame, config: EvaluationConfig, *, reads: bool) 
     for key, names, known in (
         ("references", config.references, [*sources, *DERIVED]),
         ("reader_made", config.reader_made, sources),
+        ("reference", config.sources, sources),
     ):
         for name in names:
             if name not in known:

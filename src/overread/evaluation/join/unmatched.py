@@ -70,7 +70,7 @@ def matched(
         if count == total and images.height:  # two ways to name them, and no subset
             do += f": {name} have '{shown[0]}', images have '{images[key].drop_nulls()[0]}'."
         else:
-            do += f". If the images are a subset on purpose, set {allowance.setting} = {roomy(count / total)}."
+            do += f". If the images are a subset on purpose, allow it: {allowed(allowance.setting, count / total)}."
         raise InputError(
             name,
             f"{what} of the images table",
@@ -93,6 +93,16 @@ def share_of(count: int, total: int) -> str:
     '50%'
     """
     return f"{100 * count / total:.2g}%"
+
+
+def allowed(setting: str, share: float) -> str:
+    """Say how a share of missing rows is allowed, on the command line and in a file.
+
+    >>> allowed("labels", 0.79)
+    '--set missing_allowed.labels=0.83 (evaluation.missing_allowed.labels = 0.83 in a file)'
+    """
+    name = setting.rpartition(".")[2]
+    return f"--set missing_allowed.{name}={roomy(share)} (evaluation.missing_allowed.{name} = {roomy(share)} in a file)"
 
 
 def roomy(share: float) -> str:

@@ -7,7 +7,7 @@ import polars as pl
 from overread import codes
 from overread.reporting.checklists import reader_answers
 from overread.reporting.checklists.guideline_items import Found
-from overread.reporting.number_format import count, interval, listed
+from overread.reporting.number_format import count, interval, listed, plural
 from overread.reporting.report_data import (
     GAP_METRICS,
     MEAN,
@@ -54,7 +54,7 @@ def uncertainty(evidence: ReportData) -> Found | None:
     levels = listed([f"{100 * v:g}%" for v in rows["confidence"].drop_nulls().unique().sort().to_list()])
     clustered = " Patients are the unit of independence." if _clustered(rows) else ""
     families = evidence.estimates["family"].drop_nulls().n_unique()
-    adjusted = f" P values are Holm-adjusted in {families} families." if families else ""
+    adjusted = f" P values are Holm-adjusted in {plural(families, 'family', 'families')}." if families else ""
     text = f"{count(rows.height)} of {count(evidence.estimates.height)} estimates have a CI"
     return Found("methods", f"{text}{f' ({levels})' if levels else ''}.{clustered}{adjusted}")
 

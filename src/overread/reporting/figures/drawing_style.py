@@ -248,7 +248,8 @@ def svg(figure: Figure, name: str, alt: str, *, kind: str = "") -> str:
 
     `kind`: "wide" or "narrow", where the page has both drawings of a figure.
     """
-    buffer, name = io.StringIO(), f"{name}-narrow" if kind == "narrow" else name
+    name = f"{name}-narrow" if kind == "narrow" else name
+    buffer = io.StringIO()
     with mpl.rc_context({**_RC, "svg.hashsalt": name}), warnings.catch_warnings():
         # The page's own font has what matplotlib's lacks; and the warning would print a control character.
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
