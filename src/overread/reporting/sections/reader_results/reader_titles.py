@@ -372,7 +372,9 @@ def threshold_of(row: Row) -> str:
 
 def most_reads(rows: pl.DataFrame) -> str:
     """How many readers, reads and cases the rows of an arm are based on, in words."""
-    people = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")["rater"].n_unique()
+    single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")
+    second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
+    people = len({*single["rater"], *second} - {""})
     pooled = {int(str(code["n"])) for row in _with_notes(rows) if (code := code_of(row, "reads_pooled"))}
     cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
     reads = f"{count(max(pooled))} reads of " if pooled else ""
