@@ -299,6 +299,15 @@ def check_complete(labels: object, predictions: object, reads: object) -> None:
         raise InputError("evaluate", "labels beside predictions", "none", do=do)
 
 
+def _as_given(inputs: _Tables, raters: Sequence[str]) -> list[str]:
+    """Return the raters in the order in which their models were given, which is that of comparisons; outputs of one
+    model stay in their order.
+    """
+    given = [] if inputs.predictions is None else inputs.predictions["model"].unique(maintain_order=True).to_list()
+    place = {model: i for i, model in enumerate(given)}
+    return sorted(raters, key=lambda r: place.get(r, place.get(r.partition(" [")[0], len(place))))
+
+
 def _given(thresholds: pl.DataFrame | None, inputs: _Tables, config: EvaluationConfig) -> Given:
     """Return the given thresholds, checked against the predictions."""
     if thresholds is None:
@@ -322,7 +331,7 @@ def _contexts(
     """
     models, given = recorded
     scores = build_scores(joined, policy=_policy(joined, config), finite=config.finite_population)
-    raters = tuple(r for r in scores.raters if config.member_names().get(r) not in scores.raters)
+    raters = tuple(r for r in _as_given(inputs, scores.raters) if config.member_names().get(r) not in scores.raters)
     way = aggregation_over_sites(raters, config, models)
     scores = replace(scores, across_sites=way != STRATIFIED)
     half_rng, draw_rng = rng.spawn(2)

@@ -117,7 +117,7 @@ def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, ou
     first = question.leading_page(evidence)
     sections = in_page_order(sections, question.leading(evidence))
     text = render(evidence, sections, first, cited.references)
-    shown = (*((first.figure,) if first.figure else ()), *((first.table,) if first.table else ()), *first.detail)
+    shown = (*((first.figure,) if first.figure else ()), *(t for t in (first.table, first.beside) if t), *first.detail)
     top = Section("summary", "First page", shown)
     with replacing_report(out, [*files_beside.names([top, *sections]), *text_exports.names(evidence), PAGE]):
         written = files_beside.write_beside(evidence, [top, *sections], out)

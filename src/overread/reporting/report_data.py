@@ -21,6 +21,7 @@ from overread.tables.records.kinds import EvaluationSettings, ModelRecord, Notes
 from overread.tables.records.typed_files import read_json, typed
 
 MEAN = "(mean)"
+DECISION = "decision"  # the value of `at` of decisions without scores
 GAP_METRICS = (Metric.GAP_AUC, Metric.GAP_SENSITIVITY, Metric.GAP_SPECIFICITY, Metric.GAP_UNDERDIAGNOSIS)
 FROM_READS = ("readers", "agreement", "H2")  # analyses whose rows have sections, raters and references of their own
 Row = dict[str, Any]
@@ -451,6 +452,22 @@ def contrast_of(contrast: str, column: str) -> str:
     """
     kind, _, value = contrast.partition(":")
     return value if kind == column else ""
+
+
+def in_page_order(evidence: ReportData, rows: pl.DataFrame, baseline: str = "") -> pl.DataFrame:
+    """Differences between models with one sign: a model of the page minus one that comes after it, or the baseline.
+
+    Only the sign changes: estimate and limits are those of the other direction.
+    """
+    place = {r: i for i, r in enumerate(evidence.cast.raters)} | {baseline: len(evidence.cast.raters)}
+    made = []
+    for row in rows.to_dicts():
+        other = contrast_of(row["contrast"], "rater")
+        if place.get(row["rater"], -1) > place.get(other, len(place)):
+            sides = {"estimate": -row["estimate"], "low": -row["high"], "high": -row["low"]}
+            row |= sides | {"rater": other, "contrast": f"rater:{row['rater']}"}
+        made.append(row)
+    return pl.DataFrame(made, schema=rows.schema) if made else rows
 
 
 def with_contrast(rows: pl.DataFrame, column: str) -> pl.DataFrame:

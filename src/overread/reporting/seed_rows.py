@@ -44,8 +44,20 @@ class SeedRows:
 
     @property
     def points(self) -> tuple[str, ...]:
-        """The operating points, in the order of the page."""
-        return tuple(points_in_order({at for _, m, at, _, _ in self.found if m == "sensitivity"}))
+        """The operating points in the order of the page: those with given thresholds before fitted ones."""
+        found = points_in_order({at for _, m, at, _, _ in self.found if m == "sensitivity"})
+        return tuple(sorted(found, key=lambda at: not self.given(at)))
+
+    def given(self, at: str) -> bool:
+        """Whether the thresholds of an operating point were given and not fitted here."""
+        found = (r for key, r in self.found.items() if key[1] == "sensitivity" and key[2] == at)
+        return any(code_of(r, "threshold_given") for r in found)
+
+    @cached_property
+    def most_findings(self) -> int:
+        """The largest number of findings of a mean over findings: means over fewer are marked."""
+        codes_found = (code_of(r, "mean_over_findings") for key, r in self.found.items() if key[4] == MEAN)
+        return max((int(str(code["n"])) for code in codes_found if code), default=0)
 
     def row(self, rater: str, metric: str, population: str, *, at: str = "", finding: str = "") -> Row | None:
         """The row of a variant or a seed; without a finding, the one that stands for the study."""

@@ -73,3 +73,24 @@ def test_the_difference_by_the_others_is_near_that_by_the_truth(evidence):
     own = calls[1].sum(axis=0) > 2.5
     biased = mrmc.compare_arms(own, calls, metric="specificity", covariance="u-centred").difference.value
     assert abs(other - true) < abs(biased - true)
+
+
+def test_a_case_counts_once_whatever_it_is_for_a_reader():
+    """One read is lost. A case that is present for one reader and absent for another is one case, and of no class."""
+    reads, labels = simulated(calls=True, n_readers=4)
+    reads = reads.filter(~((pl.col("reader") == "r0") & (pl.col("case_id") == "c000") & (pl.col("arm") == "aided")))
+    found = study(reads, labels)
+    for row in (
+        pick(found, metric="sensitivity_difference", at=U, rater=MEAN, reference=OTHERS),
+        pick(found, metric="sensitivity", at="", rater=MEAN, reference=OTHERS, level="aided"),
+    ):
+        assert (row["n_cases"], row["n_present"], row["n_absent"]) == (80, None, None)
+    note = pick(found, metric="sensitivity_difference", at=U, rater=MEAN, reference=OTHERS)["note"]
+    assert "1 of 640 reads missing" in note
+    assert found.estimates.filter(reference=OTHERS)["n_cases"].max() == 80
+
+
+def test_dawid_skene_rates_are_of_the_arm_whose_reads_they_were_estimated_from(evidence):
+    _, _, found = evidence
+    rows = found.estimates.filter(metric="estimated_sensitivity")
+    assert (rows["arm"].unique().to_list(), rows.height) == (["unaided"], 5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -184,6 +186,11 @@ def test_one_finding_of_two_values_is_a_decision_and_the_others_stay_scores(made
     assert rows.filter(metric="sensitivity", finding="edema", at="decision")["n_cases"].item() == 160
     assert rows.filter(metric="auc", finding="mass")["estimate"].item() > 0.7
     assert rows.filter(metric="auc", finding="(mean)")["note"].item().startswith("mean over 1 finding: mass")
+    assert (
+        rows.filter(metric="auc", finding="(mean)")["note"]
+        .item()
+        .endswith("decisions without scores, which have no AUC: edema")
+    )
     line = evidence.account.filter(pl.col("reason").str.starts_with("scores of acme with two values only"))
     assert line["examples"].to_list() == ["edema"]
 
@@ -297,3 +304,15 @@ def test_half_of_the_patients_as_the_only_reason_for_a_missing_group_is_said(mad
     locked = run(m.images, m.labels, m.predictions, config=config, thresholds=given).estimates
     locked = locked.filter(metric="sensitivity", subgroup="sex", at="operating_point=x", finding="edema", contrast="")
     assert locked.filter(pl.col("level").is_in(few["level"].to_list()))["estimate"].is_not_nan().all()
+
+
+def test_decisions_at_many_sites_have_no_auc_of_any_pairs(made):
+    sites = {f"c{i}": 4 for i in range(6)}
+    m = made(raters={"acme": 1.5, "beta": 1.0}, sites=sites, per_patient=1)
+    config = replace(CONFIG, aggregation="stratified")
+    rows = run(m.images, m.labels, decided(m.predictions, ("acme",)), config=config).estimates
+    pairs = rows.filter(pl.col("at") == "pairs=all")
+    assert set(pairs["rater"]) == {"beta"}
+    assert set(pairs["metric"]) == {"auc", "auc_difference"}
+    assert not rows.filter(pl.col("rater") == "acme", pl.col("metric").str.contains("auc")).height
+    assert rows.filter(pl.col("rater") == "acme", pl.col("at") == "decision", pl.col("metric") == "sensitivity").height

@@ -132,6 +132,17 @@ def test_subgroups_and_underdiagnosis_use_every_case_at_a_given_threshold(made):
     assert groups["n_cases"].sum() == 120
 
 
+def test_underdiagnosis_names_its_findings_where_others_have_another_threshold(made):
+    m = made(sites={"a": 60})
+    config = EvaluationConfig(replicates=100, subgroups=("sex",), minimum_present=5, minimum_absent=5)
+    rows = run(m, table(("acme", "edema", "youden", 0.4)), config=config).estimates.filter(metric="underdiagnosis")
+    note = "of the findings with this threshold only, 1 of 2: {}"
+    assert rows.filter(at="operating_point=youden")["note"].str.contains(note.format("edema")).all()
+    assert rows.filter(at="operating_point=spec90")["note"].str.contains(note.format("mass")).all()
+    every = table(*(("acme", f, "youden", 0.4) for f in ("edema", "mass")))
+    assert not run(m, every, config=config).estimates["note"].str.contains("with this threshold only").any()
+
+
 def test_a_threshold_that_no_score_reaches_is_accepted_among_probabilities_and_noted(made):
     m = made(sites={"a": 40})
     rows = run(m, table(("acme", "edema", "strict", 1.0), ("acme", "edema", "lax", 0.0))).estimates

@@ -80,6 +80,6 @@ def test_an_ensemble_of_members_is_the_baseline_of_the_means_over_seeds(made):
     assert rows.select("rater", "contrast").rows() == [("all", "rater:none")]
     assert "compared with the baseline model none" in rows["note"].item()
     with pytest.raises(
-        InputError, match="one of the models all/seed-1, all/seed-2, none/seed-1, none/seed-2, none, all"
+        InputError, match="one of the models none/seed-1, none/seed-2, all/seed-1, all/seed-2, none, all"
     ):
         evaluated(made, names, members=members, baseline_model="nones")

@@ -167,6 +167,19 @@ def test_named_groups_replace_the_default_and_a_baseline_model_is_subtracted(mad
     assert all("compared with the baseline model beta" in note for note in rows["note"])
 
 
+def test_models_are_compared_in_the_order_in_which_they_were_given(made):
+    m = made(raters={"acme": 1.5, "beta": 1.0}, sites={"": 60}, findings=("edema",))
+    given = pl.concat([m.predictions.filter(model=r) for r in ("beta", "acme")])
+    config = EvaluationConfig(replicates=100, subgroups=("sex",), minimum_present=5, minimum_absent=5)
+    e = ev.evaluate(m.images, m.labels, given, config, rng=np.random.default_rng(1)).estimates
+    pairs = e.filter(pl.col("contrast").is_in(["rater:acme", "rater:beta"])).select("rater", "contrast")
+    assert set(pairs.rows()) == {("beta", "rater:acme")}
+    assert set(e.filter(pl.col("metric").is_in(["auc_difference", "auc_difference_contrast"]))["analysis"]) == {
+        "comparison",
+        "subgroups",
+    }
+
+
 def test_levels_and_models_that_do_not_exist_are_refused_together(made):
     m = made(sites={"": 40}, findings=("edema",))
     config = EvaluationConfig(replicates=100, group_differences=("view: APP - PA",), baseline_model="acne")

@@ -56,6 +56,22 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
     assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
 
+def test_every_measure_is_set_against_the_margin(evidence_folder):
+    """The AUC is not inferior; the specificity may be."""
+    rows = in_two_arms()
+    for at in ("test=obuchowski-rockette", "margin=0.05;test=obuchowski-rockette"):
+        rows += [r | {"at": at, "p": 0.001} for r in changed({}) if r["contrast"] and at.startswith("margin")]
+        for metric, low, own in (("sensitivity", 0.01, 0.001), ("specificity", -0.08, 0.13)):
+            less = {"metric": f"{metric}_difference", "estimate": low + 0.02, "low": low, "high": low + 0.04}
+            tested = {"at": at, "p": own if at.startswith("margin") else 0.5}
+            rows += [r | less | tested for r in changed({}) if r["contrast"]]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.endswith(
+        "is above −0.050 (one-sided P = 0.001). Lower limits of the other measures: sensitivity +0.010 is above (P = "
+        "0.001); specificity −0.080 is not above (P = 0.13)."
+    )
+
+
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):
     _, page = page_of(evidence_folder, changed({"estimate": 0.0, "low": 0.0, "high": 0.0, "p": math.nan}))
     assert page.answer.endswith("a difference of 0.000 (no interval: no variation).")
@@ -156,3 +172,24 @@ def test_a_mean_without_an_interval_says_that_its_variance_is_negative(evidence_
     rows = [{**r, **lost} if (r["rater"], r["arm"]) == ("(readers)", "unaided") else r for r in in_two_arms()]
     _, page = page_of(evidence_folder, rows)
     assert (page.table.rows[0][1].text, page.table.rows[0][1].note) == ("0.897", "no interval (negative variance)")
+
+
+def test_arms_without_an_interval_of_the_difference_are_still_compared(evidence_folder):
+    """Identical arms: the difference has no variance and no interval, and is no reason to report one arm only."""
+    _, page = page_of(evidence_folder, changed({"estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}))
+    assert page.question.startswith("Do readers do better in aided reading")
+    assert "a difference of 0.000 (no interval)" in page.answer
+
+
+def test_readers_without_a_number_together_have_their_range_and_the_arm(evidence_folder):
+    """A label that the same readers made: the arms are not compared, and each reader has an AUC in each arm."""
+    nothing = {"estimate": math.nan, "low": math.nan, "high": math.nan, "p": math.nan}
+    rows = [
+        r | noted("reference_from_readers") for r in changed(nothing) if r["contrast"] or not r["rater"].startswith("(")
+    ]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "The AUC of 2 readers for mass in unaided reading runs from 0.907 (r1) to 0.917 (r2). No number of the readers "
+        "together was estimated."
+    )
+    assert "The arms are not compared: the same readers made the reference standard" in page.more

@@ -8,11 +8,13 @@ import polars as pl
 import pytest
 
 from overread import codes
-from overread.reporting.blocks import Section
+from overread.reporting.blocks import Section, Table, within
 from overread.reporting.first_page.contents import parts
 from overread.reporting.first_page.first_page_parts import MOST_ROWS
 from overread.reporting.first_page.question import ARMS, MODELS, POOLING, READER_STUDY, leading, leading_page
 from overread.reporting.report_data import read_evidence
+from overread.reporting.sections import section_answers
+from overread.reporting.sections.reader_results import reader_section
 
 READS = {"analysis": "readers", "subgroup": "read", "policy": "uncertain=ignore;uncertain_call=absent"}
 NONE = dict.fromkeys(("low", "high"), math.nan)
@@ -361,3 +363,60 @@ def test_a_derived_reference_that_tells_the_same_is_not_in_the_answer(evidence_f
     _, page = page_of(evidence_folder, rows)  # lower in both comparisons by the label, in one by the majority
     assert page.answer.startswith("By the label panel the sensitivity of the models is lower in both comparisons (for ")
     assert "majority" not in page.answer
+
+
+def test_only_intervals_on_opposite_sides_make_the_answer_depend_on_the_reference(evidence_folder):
+    rows = [
+        {**r, "low": -0.35, "high": 0.05}
+        if r["metric"] == "sensitivity_difference" and r["reference"] == "panel"
+        else r
+        for r in against_readers()
+    ]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith("By the label panel the sensitivity of the models is neither lower nor higher")
+
+
+def decisions_against_readers():
+    """Decisions of a model beside the pooled readers, under the panel's label."""
+    model = {**READS, "level": "unaided", "finding": "mass", "rater": "cad", "reference": "panel", "at": "decision"}
+    people = {**READS, "level": "unaided", "finding": "mass", "arm": "unaided", "reference": "panel"}
+    rows = [
+        row(m, 0.8, 0.7, 0.9, rater=r, **people) for m in ("sensitivity", "specificity") for r in ("(readers)", "r1")
+    ]
+    for metric, value in (("sensitivity", 0.05), ("specificity", -0.12)):
+        rows.append(row(metric, 0.8 + value, 0.7 + value, 0.9 + value, **model))
+        less = {"contrast": "rater:(readers)"}
+        rows.append(row(f"{metric}_difference", value, value - 0.06, value + 0.06, **model, **less))
+        rows.append(row(metric, 0.8 + value, 0.7, 0.95, rater="cad", finding="mass", at="decision"))
+    return rows
+
+
+def test_decisions_beside_readers_lead_with_both_differences(evidence_folder):
+    evidence, page = page_of(evidence_folder, decisions_against_readers())
+    assert leading(evidence) == READER_STUDY
+    said = (
+        "By the label panel, decisions minus the pooled readers: cad, sensitivity +0.05 (95% interval −0.01 to +0.11), "
+        "specificity −0.12 (−0.18 to −0.06)."
+    )
+    assert page.answer == said
+    assert [[c.text for c in r] for r in page.table.rows[1:]] == [
+        ["Pooled readers", "0.80 (0.70–0.90)", "", "0.80 (0.70–0.90)", ""],
+        ["cad", "0.85 (0.75–0.95)", "+0.05 (−0.01 to +0.11)", "0.68 (0.58–0.78)", "−0.12 (−0.18 to −0.06)"],
+    ]
+    assert page.figure.numbers["estimate"].to_list() == pytest.approx([0.8, 0.8, 0.85, 0.68])
+    assert section_answers.readers(evidence) == said
+
+
+def test_decisions_are_no_row_of_dashes_beside_scores_and_readers(evidence_folder):
+    own = [{**r, "population": "internal"} for r in decisions_against_readers() if r["rater"] == "cad"]
+    evidence, page = page_of(evidence_folder, [*against_readers(), *own])
+    assert [c.text for c in page.table.head[0]][-1] == "acme"
+    assert page.beside.rows[-1][0].text == "cad"
+    assert "decisions minus the pooled readers: cad, sensitivity +0.05" in page.more
+    assert [c.text for c in page.detail[0].head[0]] == ["Finding", "acme"]
+    tables = [b for b in within(reader_section.readers(evidence).blocks) if isinstance(b, Table)]
+    matched = next(t for t in tables if "each model against the pooled readers, by reference" in t.caption)
+    assert "cad" not in [r[0].text for r in matched.rows]
+    decided = next(t for t in tables if "decisions as given" in t.caption)
+    assert [r[0].text for r in decided.rows] == ["Label panel", "Pooled readers", "cad"]
+    assert [c.text for c in decided.rows[-1][1:3]] == ["0.850 (0.750–0.950)", "+0.050 (−0.010 to +0.110)"]

@@ -44,6 +44,16 @@ def test_the_rates_at_a_given_threshold_are_on_the_page_and_in_the_answer(eviden
     )
 
 
+def test_given_thresholds_go_before_fitted_ones(evidence_folder):
+    both = [*rates("operating_point=spec90", over(3)), *rates("operating_point=published", GIVEN)]
+    page = leading_page(read_evidence(evidence_folder([*auc(over(3)), *both]), {}))
+    assert page.more.startswith("At given thresholds “published”, the mean sensitivity")
+    assert [c.text for c in page.table.head[0]][2::2] == [
+        "Sensitivity, given threshold “published”",
+        "Sensitivity, threshold meant for 90% specificity",
+    ]
+
+
 def test_decisions_beside_scores_have_their_mean_in_the_answer(evidence_folder):
     evidence = read_evidence(evidence_folder([*auc(over(3)), *rates("decision", over(3))]), {})
     assert operating(evidence).startswith("The decisions of acme have a mean sensitivity of 0.726")

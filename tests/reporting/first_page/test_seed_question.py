@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from overread import codes
+from overread.reporting.blocks import Table, within
 from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.page_facts import made_line
 from overread.reporting.first_page.question import MODELS, SEEDS, leading, leading_page
@@ -130,7 +131,7 @@ def test_seeds_stand_beside_no_other_model(evidence_folder):
     assert compared.blocks[0].name == "comparison-0"
     folded = compared.blocks[-2]
     assert folded.summary == "Comparisons with single seeds"
-    assert [t.caption.split(",")[1].strip() for t in folded.blocks] == ["b2 minus w0", "b1 minus b2"]
+    assert [t.caption.split(",")[1].strip() for t in folded.blocks] == ["w0 minus b2", "b2 minus b1"]
     for section in (compared, discrimination_section.discrimination(evidence)):
         assert (section.blocks[-1].text, section.blocks[-1].link) == (
             "Not listed as models: 2 seeds of w0 and 2 seeds of w100. Those of a variant without an ensemble are in "
@@ -198,3 +199,28 @@ def test_single_seeds_are_folded_in_the_sections_of_models(evidence_folder, memb
         folded = [b.summary for b in section.blocks if getattr(b, "summary", "").endswith("of each seed")]
         assert len(folded) == bool(members)
         assert bool(section.answer) == bool(members)
+
+
+def test_given_thresholds_lead_and_a_mean_over_fewer_findings_says_so(evidence_folder):
+    members = {"net": ["s1", "s2"]}
+    given, fitted = codes.note("threshold_given", source="t.csv"), codes.note("fitted_on_tuning", n=50)
+    rows = of_seeds(members)
+    for at, note, n, value in (("spec90", fitted, 1, 0.7), ("youden", given, 2, 0.86)):
+        notes = {"at": f"operating_point={at}", "note": codes.notes(NOTE["note"], note, over(n))}
+        rows += mean_and_spread("net", value, 0.05, "sensitivity", **notes)
+        rows += mean_and_spread("net", value + 0.05, 0.02, "specificity", **notes)
+        called = codes.note("called_findings", n=n, of=3, findings=("pleural_effusion", "mass")[:n])
+        missed = {**notes, "note": codes.notes(NOTE["note"], note, called), "finding": ""}
+        rows += mean_and_spread("net", 1 - value, 0.05, "underdiagnosis", **missed)
+    evidence = evidence_of(evidence_folder, rows, members)
+    shown = leading_page(evidence).table
+    assert [c.text for c in shown.head[0]][2:4] == ["Sensitivity, given threshold “youden”", "Specificity there"]
+    assert shown.rows[0][2].text == "0.860 (0.840–0.880)"
+    assert shown.rows[0][2].note == "over 2 of 3 findings; mean of 2 seeds, SD 0.050"
+    tables = [b for b in within(seed_section.seeds(evidence).blocks) if isinstance(b, Table)]
+    first = next(t for t in tables if "specificity 0.90" in t.caption)
+    assert first.rows[0][2].note == "over 1 of 3 findings"
+    assert [r[0].text for t in tables for r in t.rows if r[1].text == "Under-diagnosis"] == [
+        "Pleural effusion",
+        "Pleural effusion and mass",
+    ]

@@ -97,6 +97,6 @@ def _row(study: ArmStudy, pair: tuple[int, int], rater: str, estimate: Estimate,
         estimate,
         at=study.at,
         counts=study.counts,
-        test={"n_readers": n_readers, "null": 0.0},
+        test={"n_readers": n_readers, "null": 0.0, **study.classes},
         confidence=study.reads.context.config.confidence,
     )

@@ -10,17 +10,17 @@ import numpy as np
 
 from overread import codes
 from overread.codes import Metric, Text
+from overread.evaluation.arms.arm_designs import CROSSED, INCOMPLETE, READERS_IN_ARMS, design_note, design_of
 from overread.evaluation.arms.arm_reads import ArmReads
 from overread.evaluation.context.auc_terms import FEWEST
 from overread.evaluation.context.estimate_rows import Counts, add_notes, without_interval
 from overread.evaluation.context.score_matrix import Bools, Codes
+from overread.evaluation.join.reference_standards import OTHERS
+from overread.evaluation.readers.pooled_readers import counts_by_others
 from overread.evaluation.readers.reader_tests import CENTRED, OBUCHOWSKI_ROCKETTE, U_STATISTIC
 from overread.stats.estimate import Estimate
 from overread.stats.reader_studies import mrmc
 from overread.stats.reader_studies.study_results import ReaderStudy
-
-CROSSED, INCOMPLETE = "crossed", "incomplete"
-READERS_IN_ARMS = "readers within arms"  # every reader reads in one arm only, by design
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +31,7 @@ class ArmStudy:
     metric: Metric
     test: str
     counts: Counts
+    classes: Mapping[str, int | None]  # what replaces the counts in a row
     n_readers: int
     arms: Mapping[int, Estimate]
     pairs: Mapping[tuple[int, int], Estimate]  # (a, b): arm a minus arm b, a > b
@@ -54,23 +55,6 @@ def studies_of(reads: ArmReads, metric: Metric, *, margin: float = 0.0) -> list[
     alone = [_study(reads, metric, (a,), margin) for a in range(n_arms)]
     pairs = (_study(reads, metric, pair, margin) for pair in combinations(range(n_arms), 2))
     return alone + [replace(study, arms={}) for study in pairs]
-
-
-def design_of(read: Bools) -> str:
-    """Return the design of reads (n_arms, n_readers, n_cases) of readers and cases that have a read.
-
-    >>> design_of(np.array([[[True, False], [False, True]]] * 2))
-    'within readers'
-    """
-    if read.all():
-        return CROSSED
-    if len(read) > 1 and (read.any(axis=2).sum(axis=0) == 1).all():
-        return READERS_IN_ARMS
-    if (read == read[:1]).all() and (read[0].sum(axis=0) == 1).all():
-        return "within readers"
-    if (read == read[:, :1]).all() and (read[:, 0].sum(axis=0) == 1).all():
-        return "within arms"
-    return INCOMPLETE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,20 +86,38 @@ def _choose(reads: ArmReads, metric: Metric, arms: tuple[int, ...]) -> _Chosen:
     excluded = codes.note("readers_in_one_arm", readers=lacking) if lacking else None
     counts = reads.counts(chosen)
     why = _why_not(metric, counts, int(has[:, readers].sum(axis=1).min(initial=len(names))) if readers.size else 0)
-    note = codes.notes(_design_note(design, read), excluded, reads.note)
+    note = codes.notes(_note_on_design(reads, arms, readers, columns, design), excluded, reads.note)
     return _Chosen(arms, readers, columns, read, design, counts, note, why)
+
+
+def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, columns: Codes, design: str) -> Text:
+    """Report the design. Under the majority of the others each case counts once, whatever its truth for a reader.
+
+    There a read on whose case the other readers' votes are tied is no missing read: it was made, and is excluded.
+    """
+    if reads.reference != OTHERS:
+        return design_note(~np.isnan(reads.values[np.ix_(np.array(arms), readers, columns)]), design)
+    case = np.unique(reads.case[columns])
+    answered = ~np.isnan(reads.answers.values[np.ix_(np.array(arms), readers, case)])
+    judged = np.zeros(reads.answers.values.shape, dtype=np.bool_)
+    arm, reader, column = np.nonzero(~np.isnan(reads.values))
+    judged[arm, reader, reads.case[column]] = True
+    tied = int((answered & ~judged[np.ix_(np.array(arms), readers, case)]).sum())
+    excluded = codes.note("reads_without_majority", n=tied, total=int(answered.sum())) if tied else None
+    return codes.notes(design_note(answered, design_of(answered)), excluded)
 
 
 def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float) -> ArmStudy:
     """Analyse some arms together."""
     chosen = _choose(reads, metric, arms)
+    classes = counts_by_others(reads.reference, reads.case[chosen.columns])
     test, covariance, cases = _method(reads, metric, chosen)
     n_readers, last = int(chosen.readers.size), len(arms) - 1
     if not chosen.read.size:
         nothing = Estimate(np.nan, note=codes.note("few_readers_for_test"))
         pairs = {(arms[b], arms[a]): nothing for a, b in combinations(range(len(arms)), 2)}
         return ArmStudy(
-            reads, metric, test, chosen.counts, 0, dict.fromkeys(arms, nothing), pairs, {}, None, chosen.note
+            reads, metric, test, chosen.counts, classes, 0, dict.fromkeys(arms, nothing), pairs, {}, None, chosen.note
         )
     found = _compared(reads, metric, chosen, covariance, cases, margin)
 
@@ -131,6 +133,7 @@ def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float
         metric,
         test,
         chosen.counts,
+        classes,
         n_readers,
         {arms[last - k]: told(e) for k, e in enumerate(found.arms)},
         {pair: told(e) for pair, e in named(found.pairs).items()},
@@ -170,16 +173,6 @@ def _method(reads: ArmReads, metric: Metric, chosen: _Chosen) -> tuple[str, str,
     if metric != Metric.AUC or reads.weight is not None or not enough or design in (INCOMPLETE, READERS_IN_ARMS):
         return U_STATISTIC, CENTRED, "random"
     return OBUCHOWSKI_ROCKETTE, "jackknife", "random" if design == CROSSED else design
-
-
-def _design_note(design: str, read: Bools) -> Text:
-    """Report a design other than fully crossed, with the number of missing reads."""
-    if design == CROSSED:
-        return codes.NONE
-    if design == INCOMPLETE:
-        return codes.note("reads_missing", n=int((~read).sum()), total=int(read.size))
-    names = {READERS_IN_ARMS: "readers_within_arms", "within readers": "cases_within_readers"}
-    return codes.note(names.get(design, "cases_within_arms"))
 
 
 def _why_not(metric: Metric, counts: Counts, n_readers: int) -> Text:

@@ -46,7 +46,7 @@ def variance_rows(study: ArmStudy) -> list[Row]:
         p = found.p if metric == Metric.F_STATISTIC else np.nan
         estimate = Estimate(float(value), p=p, method=found.method, note=codes.notes(infinite, undefined))
         noted = add_notes(estimate, found.note if metric == Metric.F_STATISTIC else codes.NONE, study.note)
-        test = {"n_readers": study.n_readers}
+        test = {"n_readers": study.n_readers, **study.classes}
         confidence = study.reads.context.config.confidence
         rows.append(row(place, metric, noted, at=study.at, counts=study.counts, test=test, confidence=confidence))
     return rows

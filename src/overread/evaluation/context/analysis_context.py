@@ -221,17 +221,24 @@ def areas_at(panel: ScoreMatrix, rater: str, finding: str, parts: Sequence[Part]
     return [area_of(panel, select(panel, rater, finding, mask)) for mask in masks if mask.any()]
 
 
-def macro_note(context: AnalysisContext, used: Sequence[str]) -> Text:
-    """Name the findings of a mean, and the prespecified findings that could not be included."""
-    config, out = context.config, tuple(f for f in context.macro() if f not in used)
+def macro_note(context: AnalysisContext, used: Sequence[str], *, ranked_by: Sequence[str] = ()) -> Text:
+    """Name the findings of a mean, and the prespecified findings that could not be included.
+
+    `ranked_by` names the raters of an AUC: their decisions have none, whatever the number of patients.
+    """
+    config, every = context.config, [f for f in context.macro() if f not in used]
+    decided = tuple(f for f in every if {(r, f) for r in ranked_by} & context.panel.decisions)
+    out = tuple(f for f in every if f not in decided)
     least = {"least_present": config.minimum_present, "least_absent": config.minimum_absent}
+    decisions = codes.note("findings_of_decisions", findings=decided) if decided else None
     if not used and not out:
-        return codes.note("no_common_finding")
+        return codes.note("no_auc_of_decisions" if decided else "no_common_finding")
     if not used:
-        return codes.note("no_finding_evaluable", **least, findings=out)
+        return codes.notes(codes.note("no_finding_evaluable", **least, findings=out), decisions)
     return codes.notes(
         mean_note(used, of=len(context.macro())),
         codes.note("findings_not_evaluable", **least, findings=out) if out else None,
+        decisions,
     )
 
 

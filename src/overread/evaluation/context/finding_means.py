@@ -97,7 +97,7 @@ def macro_discrimination(context: AnalysisContext) -> list[Row]:
             place = context.place(Analysis.STANDALONE, MEAN, rater, population)
             reaches = evaluable_sites(context, rater, population)
             sites = population_note(context, population, [rater], over=list(reaches))
-            note = codes.notes(macro_note(context, list(reaches)), sites)
+            note = codes.notes(macro_note(context, list(reaches), ranked_by=[rater]), sites)
             estimate = add_notes(mean_estimate(context, rater, population, reaches), note)
             rows.append(mean_row(place, Metric.AUC, estimate, over=list(reaches), confidence=context.config.confidence))
     return rows

@@ -160,7 +160,7 @@ def _macro(
     }
     place = _place(context, MEAN, a, b, population)
     if not used:
-        missing = not_estimable(macro_note(context, []))
+        missing = not_estimable(macro_note(context, [], ranked_by=[a, b]))
         return row(place, Metric.AUC_DIFFERENCE, missing, confidence=context.config.confidence)
     terms = []
     for pairs in used.values():
@@ -172,7 +172,7 @@ def _macro(
         estimate = replace(_percentiles(context, a, b, used), p=estimate.p)
         wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
     sites = population_note(context, population, [a, b], over=list(used))
-    estimate = add_notes(estimate, wald, macro_note(context, list(used)), sites)
+    estimate = add_notes(estimate, wald, macro_note(context, list(used), ranked_by=[a, b]), sites)
     test, confidence = {"null": 0.0}, context.config.confidence
     return mean_row(place, Metric.AUC_DIFFERENCE, estimate, over=list(used), test=test, confidence=confidence)
 

@@ -64,13 +64,13 @@ class PairTerms:
 
 def pairs_across_sites(context: AnalysisContext) -> list[Row]:
     """Estimate, where the sites of a population are aggregated over pairs, the AUC that is not the main one, and AUC
-    (all pairs) - AUC (pairs of the same site), for every finding and for the mean over findings.
+    (all pairs) - AUC (pairs of the same site), for every finding and for the mean over findings. Decisions have no AUC.
     """
     rows: list[Row] = []
-    for rater in advancing(context.raters):
+    for rater in advancing([r for r in context.raters if context.panel.ranks_any(r)]):
         for population in (p for p in context.populations[rater] if over_pairs(context, p)):
             found = {}
-            for finding in (f for f in context.panel.findings if context.panel.gives(rater, f)):
+            for finding in (f for f in context.panel.findings if context.panel.ranks(rater, f)):
                 if (pairs := _terms(context, rater, finding, population)) is not None:
                     found[finding] = pairs
                     rows += _rows(context, context.place(Analysis.STANDALONE, finding, rater, population), pairs)
@@ -133,7 +133,8 @@ def _difference(context: AnalysisContext, used: Mapping[str, PairTerms]) -> Esti
 
 
 def _mean_rows(context: AnalysisContext, place: EstimateKey, used: Mapping[str, PairTerms]) -> list[Row]:
-    confidence, note, rows = context.config.confidence, macro_note(context, list(used)), []
+    confidence, rows = context.config.confidence, []
+    note = macro_note(context, list(used), ranked_by=[place.rater])
     for at in _beside(context):
         mean = not_estimable(note)
         if used:

@@ -48,7 +48,9 @@ def _one_by_one(side: Side) -> list[Row]:
     rows = [made for r in own for made in reader_point_rows(side, r, own[r])]
     for rater in side.context.ranked(side.reads.finding):
         rows += below_rows(side, rater, own)
-    return rows + (estimated_rows(side) if side.reference == DAWID_SKENE else [])
+    # The model of Dawid and Skene is of the reads of the baseline arm: its rates are not those of another arm.
+    estimated = side.reference == DAWID_SKENE and side.reads.arm == side.context.panel.arms[0]
+    return rows + (estimated_rows(side) if estimated else [])
 
 
 def read_selections(context: ReaderContext) -> list[ReadSelection]:

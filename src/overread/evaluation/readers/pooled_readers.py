@@ -23,9 +23,10 @@ from overread.evaluation.context.estimate_rows import (
     without_interval,
 )
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
-from overread.evaluation.context.score_matrix import Bools, Floats
+from overread.evaluation.context.score_matrix import Bools, Codes, Floats
 from overread.evaluation.context.thresholds import point_at
 from overread.evaluation.join.read_matching import READERS
+from overread.evaluation.join.reference_standards import OTHERS
 from overread.stats import rates
 from overread.stats.rates.fixed_specificity import UNDEFINED
 from overread.stats.reader_studies.product_bootstrap import (
@@ -163,7 +164,7 @@ class Side:
                 estimate, method=codes.methods(METHOD, codes.method("replicates", n=len(self.context.drawn)))
             )
         estimate = add_notes(estimate, *self._reads_notes(interval=not np.isnan(estimate.low)), note, self.note)
-        test = {"n_readers": self.n_readers}
+        test = {"n_readers": self.n_readers, **counts_by_others(self.reference, self.pool.case)}
         return row(place, metric, estimate, at=at, counts=counts, test=test, confidence=confidence)
 
     def _reads_notes(self, *, interval: bool) -> tuple[Text, ...]:
@@ -173,6 +174,20 @@ class Side:
             codes.note("reads_pooled", n=n) if self.context.panel.weight is None else codes.NONE,
             codes.note("few_readers", n=self.n_readers) if interval and self.n_readers < FEW_READERS else codes.NONE,
         )
+
+
+def counts_by_others(reference: str, case: Codes) -> dict[str, int | None]:
+    """Return what replaces the counts of a row about several readers under the majority of the other readers.
+
+    A case can be present for one reader and absent for another: no count of the classes exists, and a case counts once.
+
+    >>> counts_by_others(OTHERS, np.array([0, 1, 1]))
+    {'n_present': None, 'n_absent': None, 'n_cases': 2}
+    >>> counts_by_others("panel", np.array([0, 1, 1]))
+    {}
+    """
+    classes = {"n_present": None, "n_absent": None}
+    return {**classes, "n_cases": int(np.unique(case).size)} if reference == OTHERS else {}
 
 
 def side_of(

@@ -138,7 +138,8 @@ def underdiagnosis_rows(context: AnalysisContext, groups: CaseGroups) -> tuple[l
             rate_row, outcomes[level] = judged(context, share, groups.place(context, finding, level))
             rows.append(rate_row)
         called = _called(context, groups.rater, point)
-        words = codes.notes(context.frozen[groups.rater].words_over(called), LEVEL)
+        own = _called_note(context, groups.rater, called)
+        words = codes.notes(context.frozen[groups.rater].words_over(called), own, LEVEL)
         measure = Measure(Metric.UNDERDIAGNOSIS, point_at(point), tuple(groups.levels), {finding: outcomes}, words)
         measures.append(measure)
         rows += gap_rows(context, groups.place(context), measure)
@@ -183,6 +184,14 @@ def _called(context: AnalysisContext, rater: str, point: str) -> list[str]:
     return [NO_FINDING] if NO_FINDING in known else known
 
 
+def _called_note(context: AnalysisContext, rater: str, called: list[str]) -> Text:
+    """Name the findings of under-diagnosis where other findings of the rater have no threshold at this point."""
+    given = [f for f in context.panel.findings if context.panel.gives(rater, f) and f != NO_FINDING]
+    if called == [NO_FINDING] or len(called) == len(given):
+        return codes.NONE
+    return codes.note("called_findings", n=len(called), of=len(given), findings=tuple(called))
+
+
 def missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, missed: Bools) -> Share:
     """Return the under-diagnosis of the diseased cases `ill` (n_cases,) at an operating point."""
     panel, frozen, called = context.panel, context.frozen[rater], _called(context, rater, point)
@@ -196,6 +205,6 @@ def missed_share(context: AnalysisContext, rater: str, point: str, ill: Bools, m
         counts,
         context.config.minimum_present,
         "with a finding",
-        codes.notes(frozen.words_over(called), LEVEL),
+        codes.notes(frozen.words_over(called), _called_note(context, rater, called), LEVEL),
         patients_in(panel.patient[ill]) if any(frozen.part(f).origin == "half" for f in called) else 0,
     )

@@ -50,6 +50,7 @@ class PlottedPoint:
     reads: int = 0
     few: bool = False
     place: tuple[int, int] = (0, 0)  # of a model's point: which output, which operating point
+    alone: bool = False  # of a model without a curve, so that the axis must not end before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class LegendKey:
     points: tuple[tuple[int, str], ...]  # which operating point, and its words
     few: bool
     series: tuple[int, ...] = ()
+    curves: bool = True  # whether a panel has a curve, with its band
 
     def place(self, output: int) -> int:
         """The series of an output."""
@@ -122,7 +124,8 @@ def axis_end(shown: Sequence[RocPanel]) -> float:
     >>> axis_end([RocPanel("", "", (), (PlottedPoint("r", 0.31, 0.8, (0.2, 0.45)),), None, ())])
     0.6
     """
-    some = [p for panel in shown for p in (*panel.readers, *([panel.average] if panel.average else [])) if not p.few]
+    shown_whole = ((*p.readers, *filter(None, [p.average]), *(m for m in p.frozen if m.alone)) for p in shown)
+    some = [p for points in shown_whole for p in points if not p.few]
     reach = max((x for p in some for x in (p.x, p.x_interval[1]) if isfinite(x)), default=1.0)
     return next(e for e in _ENDS if reach <= e or e == 1.0)
 
@@ -199,7 +202,7 @@ def _models(key: LegendKey) -> list[tuple[Any, str]]:
     )
     mark: dict[str, Any] = {"ls": "", "ms": 7, "mfc": "white", "mec": INK, "mew": 1.3}
     points = [(Line2D([], [], marker=THRESHOLD_MARKS[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
-    return [*lines, band, *points]
+    return [*lines, *([band] if key.curves else []), *points]
 
 
 def _people(key: LegendKey) -> list[tuple[Any, str]]:

@@ -153,8 +153,21 @@ def _non_inferiority(pair: ArmPair) -> str:
     low = limit(less["low"], signed=True)
     return (
         f" Non-inferiority with a {named}: the lower limit of the interval, {low}, is {place} "
-        f"{limit(-margin, signed=True)} (one-sided P {p_phrase(row['p'])})."
+        f"{limit(-margin, signed=True)} (one-sided P {p_phrase(row['p'])}).{_other_margins(pair, margin)}"
     )
+
+
+def _other_margins(pair: ArmPair, margin: float) -> str:
+    """The lower limits of the other measures against the same margin."""
+    said = []
+    for metric in (m for m in pair.measures if m != pair.leading_measure):
+        row, less = pair.non_inferiority(metric), pair.difference(metric)
+        if not known(row) or number(row["p"]) != number(row["p"]) or not bounded(less) or less is None:
+            said.append(f"{MEASURES[metric]} could not be tested")
+            continue
+        place = "above" if number(less["low"]) > -margin else "not above"
+        said.append(f"{MEASURES[metric]} {limit(less['low'], signed=True)} is {place} (P {p_phrase(row['p'])})")
+    return f" Lower limits of the other measures: {'; '.join(said)}." if said else ""
 
 
 def _left_out(pair: ArmPair) -> list[str]:

@@ -26,9 +26,18 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
 )
 from overread.reporting.number_format import fixed, listed, number, p_value, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, by, in_order, overall, pick, population_title
+from overread.reporting.report_data import (
+    DECISION,
+    MEAN,
+    ReportData,
+    Row,
+    by,
+    in_order,
+    overall,
+    pick,
+    population_title,
+)
 
-DECISION = "decision"  # the value of `at` of decisions without scores
 _RATES = ("sensitivity", "specificity")
 _SPELLED = 3  # models of which each has its numbers in the answer
 

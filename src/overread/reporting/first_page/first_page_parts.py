@@ -27,6 +27,7 @@ class FirstPage:
     detail: tuple[Block, ...] = ()  # the figure as a table
     terms: tuple[tuple[str, str], ...] = ()  # how to read the page
     verdict: str = ""  # on a claim whose rule a protocol states
+    beside: Table | None = None  # a second table
 
 
 @dataclass(frozen=True, slots=True)

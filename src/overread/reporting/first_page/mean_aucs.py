@@ -143,7 +143,7 @@ class MeanRate:
 
 def mean_rates(evidence: ReportData) -> list[MeanRate]:
     """Sensitivity and specificity at the first threshold for a specificity, the first for a sensitivity, and the first
-    with another name.
+    with another name. Given thresholds go before those that were fitted on cases of this evaluation.
 
     At a threshold for a sensitivity only the specificity is given where one for a specificity goes before.
     """
@@ -154,7 +154,8 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
         for m in ("sensitivity", "specificity")
     }
     wanted = set()
-    for at in points_in_order(frames["sensitivity"]["at"]):
+    locked = {r["at"] for r in frames["sensitivity"].to_dicts() if code_of(r, "threshold_given")}
+    for at in sorted(points_in_order(frames["sensitivity"]["at"]), key=lambda at: at not in locked):
         name = value_at(at, "operating_point")
         rate, target = operating_point(name)
         if rate in wanted:

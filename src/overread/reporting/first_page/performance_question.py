@@ -1,4 +1,4 @@
-"""The first page of readers alone, in one arm: how well they do by a reference standard."""
+"""The first page of readers alone, where no arms are compared: how well they do by a reference standard."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from overread.reporting.first_page.first_page_parts import (
     number_cell,
     spelled,
 )
-from overread.reporting.number_format import number, plural
+from overread.reporting.number_format import fixed, number, plural
 from overread.reporting.report_data import ReportData, Row
-from overread.reporting.sections.reader_results.arm_pairs import own_references
+from overread.reporting.sections.reader_results.arm_pairs import MEASURES, arm_words, own_references, pairs
 from overread.reporting.sections.reader_results.reader_performance import together
 from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
@@ -57,7 +57,8 @@ def performance_page(evidence: ReportData) -> FirstPage:
         str(evidence.study.get("question") or "").strip()
         or "How well do the readers find what the reference standard states?",
         _answer(evidence, reads, (finding, reference), measures),
-        f"Reference standard: {by}{', made from reads of these readers' if reference in reads.made else ''}.",
+        f"Reference standard: {by}{', made from reads of these readers' if reference in reads.made else ''}."
+        f"{_other_arms(evidence, reads)}",
         (),
         _figure(reads, finding, reference, measures),
         _table(reads, reference, measures),
@@ -94,24 +95,54 @@ def _answer(evidence: ReportData, reads: ReadRows, place: tuple[str, str], measu
     finding, reference = place
     rows = [_pooled(reads, finding, reference, m) for m in measures]
     if not all(map(known, rows)):
-        return "No AUC, sensitivity or specificity of the readers could be computed."
-    name = reads.heading(finding).lower()
+        return _each(reads, place, measures)
+    name = f"{reads.heading(finding).lower()}{_where(reads)}"
     n = plural(len(reads.readers(finding)), "reader")
     every = [f for f in reads.findings if all(known(_pooled(reads, f, reference, m)) for m in measures)]
     leading = leading_findings(evidence, every)
     if measures == _AREA:
         if len(leading) > 1:
             span = _range(reads, leading, reference, "auc")
-            return f"Over {len(leading)} findings, the mean AUC of {n} runs from {span}."
+            return f"Over {len(leading)} findings, the mean AUC of {n}{_where(reads)} runs from {span}."
         return f"The mean AUC of {n} for {name} is {spelled(rows[0])}."
     if len(leading) > 1:
         ends = [_range(reads, leading, reference, m) for m in _RATES]
-        start = f"Over {len(leading)} findings, the pooled sensitivity of {n} runs from {ends[0]}"
+        start = f"Over {len(leading)} findings, the pooled sensitivity of {n}{_where(reads)} runs from {ends[0]}"
         return f"{start}, and their specificity from {ends[1]}."
     return (
         f"The pooled sensitivity of {n} for {name} is {spelled(rows[0])}, and their specificity "
         f"{spelled(rows[1], level=False)}."
     )
+
+
+def _each(reads: ReadRows, place: tuple[str, str], measures: Sequence[str]) -> str:
+    """The lowest and the highest of the readers, where there is no number of all together."""
+    finding, reference = place
+    name, said = reads.heading(finding).lower(), []
+    for metric in measures:
+        rows = [row for r in reads.readers(finding) if known(row := _pooled(reads, finding, reference, metric, r))]
+        rows.sort(key=lambda row: number(row["estimate"]))
+        if rows:
+            ends = [f"{fixed(row['estimate'])} ({reader_title(row['rater'])})" for row in (rows[0], rows[-1])]
+            n = plural(len(rows), "reader")
+            said.append(f"the {MEASURES[metric]} of {n} for {name}{_where(reads)} runs from {' to '.join(ends)}")
+    if not said:
+        return "No AUC, sensitivity or specificity of the readers could be computed."
+    return f"{'; '.join(said)[:1].upper()}{'; '.join(said)[1:]}. No number of the readers together was estimated."
+
+
+def _where(reads: ReadRows) -> str:
+    """The arm, where there are several."""
+    return "" if reads.only else f" {arm_words(reads.arm)}"
+
+
+def _other_arms(evidence: ReportData, reads: ReadRows) -> str:
+    """That the page is about one arm, and why the arms are not compared; "" of reads in one arm."""
+    if reads.only:
+        return ""
+    own = bool(pairs(evidence)) and all(p.reference in reads.made for p in pairs(evidence))
+    why = ": the same readers made the reference standard, which favours the arm whose reads it contains" if own else ""
+    return f" The numbers are of the reads “{reads.arm}”. The arms are not compared{why}."
 
 
 def _range(reads: ReadRows, findings: Sequence[str], reference: str, metric: str) -> str:
@@ -142,7 +173,7 @@ def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[st
         name="answer",
         caption="Line: 95% interval."
         + (f" {left} readers with fewer reads are in the sections below." if left > 0 else ""),
-        title=f"Each reader: {_words(measures)} for {reads.heading(finding).lower()}",
+        title=f"Each reader: {_words(measures)} for {reads.heading(finding).lower()}{_where(reads)}",
         note="Readers in the order of their number of reads.",
     )
 
@@ -165,7 +196,9 @@ def _table(reads: ReadRows, reference: str, measures: Sequence[str]) -> Table | 
     head = heads("Finding", "Present / absent", *(_TITLES[m] for m in measures))
     counts = f" {OTHERS_COUNT}" if reference == OTHERS else ""
     who = "mean of the" if measures == _AREA else "pooled"
-    made = Table(f"The {who} readers, for each finding", (head,), tuple(body), note=f"With 95% interval.{counts}")
+    made = Table(
+        f"The {who} readers{_where(reads)}, for each finding", (head,), tuple(body), note=f"With 95% interval.{counts}"
+    )
     return first_rows(made, "findings") if body else None
 
 
@@ -175,5 +208,6 @@ def _detail(reads: ReadRows, finding: str, reference: str, measures: Sequence[st
         for r in reads.readers(finding)
     ]
     words = _words(measures)
-    caption = f"{words[0].upper()}{words[1:]} of each reader for {reads.heading(finding).lower()}, with 95% interval."
+    caption = f"{words[0].upper()}{words[1:]} of each reader for {reads.heading(finding).lower()}"
+    caption += f"{_where(reads)}, with 95% interval."
     return (table(caption, (heads("Reader", *(_TITLES[m] for m in measures)),), body),) if body else ()

@@ -10,6 +10,11 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.decisions_beside_readers import (
+    decisions_and_readers_page,
+    decisions_table,
+    has_decisions,
+)
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     MOST_ROWS,
@@ -23,6 +28,7 @@ from overread.reporting.first_page.first_page_parts import (
 )
 from overread.reporting.number_format import listed, number, plural
 from overread.reporting.report_data import ReportData, Row
+from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
 from overread.reporting.sections.reader_results.reader_titles import (
     DAWID_SKENE,
     OTHERS,
@@ -53,6 +59,8 @@ def readers_page(evidence: ReportData) -> FirstPage:
     reads = arms(evidence)[0]
     lead = leading_findings(evidence, reads.findings)
     outputs = sorted(_outputs(reads), key=lambda o: o.finding not in lead)
+    if not outputs and has_decisions(reads):
+        return decisions_and_readers_page(evidence, reads)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     readers = (
         "Pooled readers",
@@ -76,6 +84,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
         _table(reads, outputs),
         _detail(reads, outputs),
         (readers, matched, interval_term(level), *_reference_terms(reads), MARK_TERM),
+        beside=decisions_table(reads),
     )
 
 
@@ -89,14 +98,14 @@ def _reference_terms(reads: ReadRows) -> list[tuple[str, str]]:
 
 def _outputs(reads: ReadRows) -> list[OutputOfFinding]:
     found = [
-        OutputOfFinding(f, o.partition(" [")[2].removesuffix("]")) for f in reads.findings for o in reads.outputs(f)
+        OutputOfFinding(f, o.partition(" [")[2].removesuffix("]")) for f in reads.findings for o in reads.ranked(f)
     ]
     return [o for o in dict.fromkeys(found) if _differences(reads, o)]
 
 
 def _models(reads: ReadRows, output: OutputOfFinding) -> list[str]:
     tail = f" [{output.mapping}]" if output.mapping else ""
-    return [o for o in reads.outputs(output.finding) if o == o.partition(" [")[0] + tail]
+    return [o for o in reads.ranked(output.finding) if o == o.partition(" [")[0] + tail]
 
 
 def _difference(reads: ReadRows, output: OutputOfFinding, reference: str, rater: str) -> Row | None:
@@ -188,7 +197,8 @@ def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
         said += f"; {listed(rest)} {_is(rest)} not stated to be made from their reads." if rest else "."
     elif rest:
         said += f" {_capital(listed(rest))} {_is(rest)} not stated to be made from reads of these readers."
-    return said
+    decided = decisions_sentence(reads)
+    return f"{said} {decided} Decisions have no curve and are compared as given." if decided else said
 
 
 def _capital(text: str) -> str:
@@ -262,7 +272,9 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         panels = tuple(Panel(scale, _label(ref), " ", labels=False) for ref in shown)
     plot = ForestPlot(tuple(rows), panels, styles)
     shown_models = [
-        r for r in reads.models if any(r == o.partition(" [")[0] for f in reads.findings for o in reads.drawn(f))
+        r
+        for r in reads.models
+        if any(r == o.partition(" [")[0] for f in reads.findings for o in reads.drawn(f) if o in reads.ranked(f))
     ]
     key = tuple(r if r in shown_models else "" for r in reads.models) if len(shown_models) > 1 else ()
     models = shown_models[0] if len(shown_models) == 1 else "each model"

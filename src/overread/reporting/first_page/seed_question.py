@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
-from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
@@ -188,9 +188,11 @@ def _first(rows: SeedRows, population: str) -> Row | None:
     return next((r for n in rows.variants if known(r := rows.row(n, "auc", population))), None)
 
 
-def _mean_cell(rows: SeedRows, name: str, row: Row | None) -> Cell:
-    cell = number_cell(row)
-    return Cell(cell.text, "num", note=_below(rows, name, row) or cell.note)
+def _mean_cell(rows: SeedRows, name: str, row: Row | None, most: int) -> Cell:
+    """A mean over seeds; below it the seeds, and the findings where fewer than `most` are in the mean."""
+    cell, own = number_cell(row), findings_of(row)
+    fewer = f"over {own} of {most} findings" if own and own < most else ""
+    return Cell(cell.text, "num", note="; ".join(filter(None, (fewer, _below(rows, name, row)))) or cell.note)
 
 
 def _table(rows: SeedRows) -> Table:
@@ -201,18 +203,18 @@ def _table(rows: SeedRows) -> Table:
     titles += [t for at in points for t in (f"Sensitivity, {_named(rows, at)}", "Specificity there")]
     titles += [f"AUC, {groups[1]}"] if groups else []
     body: list[tuple[Cell, ...]] = []
+    over = rows.most_findings
     for population in rows.populations:
         if len(rows.populations) > 1:
             body.append(group(population_title(rows.evidence, population), 1 + len(titles)))
         for name in rows.variants:
-            cells = [_mean_cell(rows, name, rows.row(name, "auc", population))]
+            cells = [_mean_cell(rows, name, rows.row(name, "auc", population), over)]
             cells += [number_cell(rows.ensemble(name, population))] if own else []
             for at in points:
                 rates = [rows.row(name, m, population, at=at) for m in ("sensitivity", "specificity")]
-                cells += [_mean_cell(rows, name, r) for r in rates]
+                cells += [_mean_cell(rows, name, r, over) for r in rates]
             cells += [number_cell(rows.group_difference(name, population), signed=True)] if groups else []
             body.append((Cell(name), *cells))
-    over = findings_of(_first(rows, rows.populations[0]))
     note = f"Means over seeds{f' and {over} findings' if over > 1 else ''}, with 95% interval for other patients."
     head = heads("Variant" if len(rows.variants) > 1 else "Model", *titles)
     return first_rows(Table("Means over training seeds", (head,), tuple(body), note=note), "rows")
@@ -233,8 +235,7 @@ def _point(at: str, *, given: bool = False) -> str:
 
 def _named(rows: SeedRows, at: str) -> str:
     """The words for an operating point, with whether its threshold was given."""
-    found = (r for key, r in rows.found.items() if key[1] == "sensitivity" and key[2] == at)
-    return _point(at, given=any(code_of(r, "threshold_given") for r in found))
+    return _point(at, given=rows.given(at))
 
 
 def _detail(rows: SeedRows) -> tuple[Table, ...]:
@@ -257,4 +258,5 @@ def spread_cells(rows: SeedRows, name: str, row: Row, *, signed: bool = False) -
     spread, ends = rows.spread(name, row), seed_range(row)
     between = " to ".join(fixed(x, signed=signed) for x in ends) if ends else MISSING
     sd = fixed(spread["estimate"]) if known(spread) else MISSING
-    return number_cell(row, signed=signed), Cell(sd, "num"), Cell(between, "num")
+    most = 0 if signed else rows.most_findings
+    return number_cell(row, most, signed=signed), Cell(sd, "num"), Cell(between, "num")

@@ -61,7 +61,7 @@ def facts_of_reads(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     if any(value_at(at, "readings") for at in agreeing):
         yield "intra_reader", {}
     reads = rows.filter(pl.col("analysis") == "readers")
-    single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", _READERS]))
+    single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", _READERS]), pl.col("contrast") == "")
     if single.height:
         most = single["n_cases"].max()
         yield "readers_design", {"readers": single["rater"].n_unique(), "cases": int(str(most or 0))}

@@ -18,6 +18,7 @@ from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus_first
+from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 from overread.tables import counted
 
@@ -110,9 +111,13 @@ def readers(evidence: ReportData) -> str:
         if mine:
             lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
             said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {len(mine)}")
+    decided = decisions_sentence(reads)
     if said:
         start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
-        return f"{start} one side of 0: {'; '.join(said if len(said) <= 3 else (said[0], said[-1]))}."
+        told = f"{start} one side of 0: {'; '.join(said if len(said) <= 3 else (said[0], said[-1]))}."
+        return f"{told} {decided}".strip()
+    if decided:
+        return decided
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 

@@ -59,6 +59,24 @@ def test_the_sentence_for_a_paper_names_method_degrees_of_freedom_readers_and_pa
     assert "114 cases (45 with" in for_paper(pair, "auc", patients=False)
 
 
+def test_reads_that_were_not_planned_are_not_missing(evidence):
+    groups = codes.note("reads_in_groups", groups=2, n=24, total=48)
+    planned = "2 groups of readers with cases of their own (24 of 48 combinations not read by design)"
+    lost = codes.note("reads_missing", n=1, total=24)
+    for note, said in ((groups, planned), (codes.notes(groups, lost), f"{planned}, 1 of 24 reads missing")):
+        sentence = for_paper(pairs(evidence(reader_rows.arm_rows(note=note)))[0], "auc")
+        assert f"(45 with and 69 without the finding), {said}; reference" in sentence
+
+
+def test_the_own_estimator_of_incomplete_designs_is_not_taken_for_that_of_imrmc(evidence):
+    centred = codes.methods(codes.method("u_statistics_centred"), codes.method("scale_t", df=9.0))
+    rows = [r | {"method_code": codes.encode(centred)} for r in reader_rows.arm_rows()]
+    assert "P = 0.052; U-statistics, readers and cases random; 9 degrees" in for_paper(pairs(evidence(rows))[0], "auc")
+    lost = {"note_codes": codes.encode(codes.note("reads_missing", n=65, total=750))}
+    sentence = for_paper(pairs(evidence([r | lost for r in rows]))[0], "auc")
+    assert "U-statistics with centred kernels (overread's estimator, not that of iMRMC), readers and cases" in sentence
+
+
 def test_every_reader_has_both_arms_and_the_difference(evidence):
     section = comparison_of_arms(evidence(reader_rows.arm_rows()))
     own = next(t for t in tables_of(section) if "each reader" in t.caption)

@@ -174,3 +174,48 @@ def test_the_page_does_not_list_sections_on_models_as_not_shown(folder, tmp_path
     assert "sections on models (no model was evaluated)" in text
     assert "calibration (" not in text
     assert "external site" not in text
+
+
+def graded_agreement(arms=("1", "2")):
+    """Agreement on grades of three readers in two arms, without any reference standard."""
+    rows = []
+    for arm in arms:
+        own = {"analysis": "agreement", "reference": "", "arm": arm, "n_present": None, "n_absent": None}
+        rows.append(reader_rows.row("percent_agreement", 0.3, 0.2, 0.4, at="grades=equal", **own))
+        rows += [
+            reader_rows.row("cohen_kappa", 0.2, 0.1, 0.3, at=f"reader={second};weights=linear", rater=first, **own)
+            for first, second in (("R1", "R2"), ("R1", "R3"), ("R2", "R3"))
+        ]
+    return rows
+
+
+def test_graded_reads_without_a_reference_standard_have_their_agreement_only(folder):
+    """They have no row of performance: there is no call of which to take a majority."""
+    found = read_evidence(folder(graded_agreement(), baseline_arm="1"), {})
+    section = readers(found)
+    assert [b.text for b in section.blocks if isinstance(b, Paragraph) and b.kind == "heading"] == ["Agreement"]
+    captions = [t.caption for t in tables_of(section)]
+    assert "Agreement among readers on grades (arm 1)." in captions
+    assert "Agreement among readers on grades (arm 2)." in captions
+    assert summary.study_paragraph(found).startswith("3 readers; at most 114 cases per estimate")
+
+
+def test_a_further_arm_is_not_judged_by_what_the_reads_of_the_first_made(folder):
+    """Side by side the majority of the unaided reads would compare the arms, which it favours one of."""
+    aided = [r | {"arm": "aided", "level": "aided"} for r in reader_rows.call_rows()]
+    section = readers(read_evidence(folder([*reader_rows.call_rows(), *aided]), {}))
+    together = next(t for t in tables_of(section) if t.caption.startswith("Readers together"))
+    assert [(r[0].text, r[1].text) for r in together.rows[1:]] == [
+        ("Label adjudicated", "unaided"),
+        ("Label adjudicated", "aided"),
+        ("Majority of the other readers (derived)", "unaided"),
+        ("Majority of the other readers (derived)", "aided"),
+        ("Majority of the readers (derived)", "unaided"),
+        ("Dawid–Skene (derived)", "unaided"),
+    ]
+    assert section.answer.startswith("By the label adjudicated, the readers together have a sensitivity of 0.800")
+    assert section.answer.endswith("in aided reading.")
+    assert "Only the reads “unaided” are judged by them" in words(section)
+    assert "Pneumothorax, aided: each reader" in words(section)
+    assert not any("aided-pneumothorax-majority." in b.name for b in within(section.blocks) if isinstance(b, Figure)
+                   and "unaided" not in b.name)  # fmt: skip

@@ -21,6 +21,7 @@ from overread.reporting.report_data import (
     by,
     contrast_of,
     in_order,
+    in_page_order,
     overall,
     pick,
     population_title,
@@ -37,7 +38,7 @@ def comparison(evidence: ReportData) -> Section:
     decisions = _decision_tables(evidence)
     if frame.is_empty() and not decisions:
         return Section("comparison", title, absent=absence_reasons.comparison(evidence))
-    models, seeds = split_pairs(evidence, frame)
+    models, seeds = split_pairs(evidence, in_page_order(evidence, frame))
     pairs = models.select("rater", "contrast").unique(maintain_order=True).rows()
     best = set(model_means(evidence).ranked(next(iter(evidence.cast.populations), ""))[:2])
     pairs.sort(key=lambda pair: {pair[0], contrast_of(pair[1], "rater")} != best)  # that of the answer is shown first
@@ -57,7 +58,7 @@ def _decision_tables(evidence: ReportData) -> list[Block]:
     """
     tables: list[Block] = []
     for rate in ("sensitivity", "specificity"):
-        frame = overall(evidence, "comparison", f"{rate}_difference")
+        frame = in_page_order(evidence, overall(evidence, "comparison", f"{rate}_difference"))
         for rater, contrast, at in frame.select("rater", "contrast", "at").unique(maintain_order=True).rows():
             rows = by(pick(frame, rater=rater, contrast=contrast, at=at), "population", "finding")
             other = contrast_of(contrast, "rater")

@@ -22,7 +22,7 @@ from overread.reporting.estimate_cells import notes_of, p_cells
 from overread.reporting.figures.curve_panels import decision_panels, points
 from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.number_format import interval, number
-from overread.reporting.report_data import ReportData, by, overall, population_title, value_at
+from overread.reporting.report_data import ReportData, by, in_page_order, overall, population_title, value_at
 from overread.reporting.sections import absence_reasons
 from overread.reporting.sections.model_results.discrimination_section import curve_series, drawn_findings, series, whose
 from overread.reporting.seed_rows import seed_note, split_pairs
@@ -146,7 +146,7 @@ def _between(evidence: ReportData, frame: pl.DataFrame) -> Table:
             _thousand(r),
             *p_cells(r),
         )
-        for r in frame.iter_rows(named=True)
+        for r in in_page_order(evidence, frame).iter_rows(named=True)
     ]
     head = heads("Finding", "Models", "Population", "Threshold", "Difference per 1,000", "p", "p (Holm)")
     return table("Difference in net benefit between two models on the same cases.", (head,), body, compact=True)

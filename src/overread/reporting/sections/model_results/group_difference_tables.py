@@ -10,7 +10,7 @@ import polars as pl
 from overread import codes
 from overread.codes import Metric
 from overread.reporting.blocks import Cell, Table, group, heads, table
-from overread.reporting.estimate_cells import codes_of, estimate_cell, known, mean_of
+from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, known, mean_of
 from overread.reporting.number_format import fixed, interval, listed, p_value
 from overread.reporting.report_data import (
     MEAN,
@@ -19,6 +19,7 @@ from overread.reporting.report_data import (
     at_title,
     by,
     contrast_of,
+    in_page_order,
     pick,
     points_in_order,
     population_title,
@@ -189,10 +190,18 @@ def _common_notes(rows: Iterable[Row]) -> list[str]:
     return list(found)
 
 
+def _baseline(evidence: ReportData, rows: pl.DataFrame) -> str:
+    """The model that is subtracted from all others: the stated one, or of many models the first; "" with all pairs."""
+    with_first = (r for r in rows.to_dicts() if code_of(r, "contrasts_with_first"))
+    first = next((contrast_of(r["contrast"], "rater") for r in with_first), "")
+    return str(evidence.config.get("baseline_model") or first)
+
+
 def contrast_table(evidence: ReportData, frame: pl.DataFrame, population: str) -> Table | None:
     """The difference between two groups in one model minus that in another, at the first operating point."""
     point = first_point(frame)
     rows = with_contrast(_of_means(frame, point).filter(pl.col("metric").str.ends_with("_contrast")), "rater")
+    rows = in_page_order(evidence, rows, _baseline(evidence, rows))
     body: list[tuple[Cell, ...]] = []
     for metric in _MEASURES:
         own = pick(rows, metric=f"{metric}_difference_contrast")

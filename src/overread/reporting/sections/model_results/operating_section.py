@@ -10,6 +10,7 @@ from overread.reporting.blocks import Block, Cell, Paragraph, Section, Table, ap
 from overread.reporting.estimate_cells import classes_cell, estimate_cell
 from overread.reporting.number_format import significant
 from overread.reporting.report_data import (
+    DECISION,
     MEAN,
     ReportData,
     at_title,
@@ -25,7 +26,6 @@ from overread.reporting.sections.model_results.discrimination_section import FOL
 from overread.reporting.seed_rows import seed_note, single_seeds
 
 _RATES = (("sensitivity", "Sensitivity"), ("specificity", "Specificity"), ("ppv", "PPV"), ("npv", "NPV"), ("f1", "F1"))
-DECISION = "decision"  # the value of `at` of decisions without scores
 _FIXED = ("sensitivity_at_specificity", "specificity_at_sensitivity")
 _FIXED_TITLE = "{}: sensitivity at a fixed specificity, and vice versa, on the ROC curve of the test set"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from overread.reporting.blocks import Block, Cell, Section, Table, appendix, group, heads, table
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.first_page.first_page_parts import number_cell, spelled
 from overread.reporting.first_page.seed_question import spread_cells
-from overread.reporting.number_format import fixed, number, plural
+from overread.reporting.number_format import fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, at_title, column_words, contrast_of, population_title
+from overread.reporting.sections.reader_results.reader_titles import in_words
 from overread.reporting.seed_rows import SeedRows, rows_of_seeds, seed_count
 
 TITLE = "Variation over seeds"
@@ -101,11 +102,21 @@ def _table(rows: SeedRows, name: str, own: Sequence[Row], caption: str) -> Table
         body += [group(population_title(rows.evidence, population), 5)] if mine and len(rows.populations) > 1 else []
         for row in mine:
             cells = spread_cells(rows, name, row, signed=signed)
-            finding = rows.evidence.heading(row["finding"]) if row["finding"] else "All findings"
+            finding = rows.evidence.heading(row["finding"]) if row["finding"] else _called(rows.evidence, row)
             strong = "strong" if row["finding"] == MEAN else ""
             body.append((Cell(finding, strong), Cell(_headline(row)), *cells))
     head = heads("Finding", "Measure", "Mean over seeds", "SD", "Lowest to highest")
     return table(caption, (head,), body, remark=_REMARK, compact=signed)
+
+
+def _called(evidence: ReportData, row: Row) -> str:
+    """The findings of whose calls under-diagnosis is: all, unless some have no threshold at this point."""
+    code = code_of(row, "called_findings")
+    names = code["findings"] if code else ()
+    if not isinstance(names, tuple) or not names:
+        return "All findings"
+    first, *others = (evidence.heading(str(f).replace(" ", "_")) for f in names)  # codes of a report have plain words
+    return listed([first, *map(in_words, others)])
 
 
 def _headline(row: Row) -> str:

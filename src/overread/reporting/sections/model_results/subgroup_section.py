@@ -112,7 +112,7 @@ def _caution(frame: pl.DataFrame, *, within_sites: bool) -> Paragraph:
         "identify its cause."
     )
     crossed = [s for s in _subgroups(frame) if not (within_sites and s == "site")]
-    if crossed:
+    if crossed and frame.filter(pl.col("metric") == "auc", pl.col("estimate").is_finite()).height:
         of = "" if len(crossed) == len(_subgroups(frame)) else " (other than sites)"
         text += f" The overall AUC also compares patients of different groups{of} and can exceed that of every group."
     if frame.filter(pl.col("finding") == MEAN, pl.col("estimate").is_finite()).height:

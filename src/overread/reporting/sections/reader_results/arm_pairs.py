@@ -128,8 +128,9 @@ class ArmPair:
 
     @property
     def leading_measure(self) -> str:
-        """The measure of the answer: AUC where the readers gave grades, else sensitivity."""
-        return next((m for m in MEASURES if bounded(self.difference(m))), "sensitivity")
+        """The measure of the answer: the first with an interval; AUC where the readers gave grades."""
+        own = self.measures
+        return next((m for m in own if bounded(self.difference(m))), own[0] if own else "sensitivity")
 
     @property
     def cutoff(self) -> str:

@@ -34,6 +34,7 @@ from overread.reporting.sections.reader_results.arm_sentences import answer, for
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, pair_forest
 from overread.reporting.sections.reader_results.reader_titles import (
     ALL_ARMS,
+    OTHERS_COUNT,
     READERS,
     arm_order,
     arm_title,
@@ -134,8 +135,9 @@ def _means_table(pair: ArmPair) -> Table:
     family = "Holm P is adjusted over the tests of this family: sensitivity and specificity together, AUC apart, over "
     family = f"{family}findings and pairs of arms" if adjusted else ""
     remark = "; ".join(t for t in (who, cases, cut, family) if t)
+    uncounted = f" {OTHERS_COUNT}" if pair.leave_one_out else ""
     caption = f"{pair.title}: mean of the readers {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
-    return table(caption, (head,), body, remark=f"{remark[:1].upper()}{remark[1:]}." if remark else "")
+    return table(caption, (head,), body, remark=f"{remark[:1].upper()}{remark[1:]}.{uncounted}" if remark else "")
 
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
@@ -238,10 +240,10 @@ def _times(evidence: ReportData) -> list[Block]:
     mean = pick(rows, metric="median_seconds", rater=READERS)
     for arm in arm_order(evidence, mean["arm"].to_list()):
         for row in pick(mean, arm=arm).to_dicts():
-            body.append((Cell(f"Median, seconds: {arm}"), reads_cell(row, digits=1), Cell("")))
+            body.append((Cell(f"Median, seconds: {arm_title(arm)}"), reads_cell(row, digits=1), Cell("")))
     ratios = pick(rows, metric="reading_time_ratio").to_dicts()
     for row in ratios:
-        title = f"Ratio of geometric means: {row['arm']} / {contrast_of(row['contrast'], 'arm')}"
+        title = f"Ratio of geometric means: {arm_title(row['arm'])} / {arm_title(contrast_of(row['contrast'], 'arm'))}"
         body.append((Cell(title), reads_cell(row), p_cells(row)[0]))
     made = table("Reading time of a case, with CIs.", (heads("", "Estimate", "P"),), body)
     said = [_time_sentence(r) for r in ratios if known(r)]
@@ -268,9 +270,12 @@ def _trust(evidence: ReportData) -> list[Block]:
     body = []
     mean = pick(rows, metric="mean_trust", rater=READERS)
     for arm in arm_order(evidence, mean["arm"].to_list()):
-        body += [(Cell(f"Mean: {arm}"), reads_cell(row, digits=2), Cell("")) for row in pick(mean, arm=arm).to_dicts()]
+        body += [
+            (Cell(f"Mean: {arm_title(arm)}"), reads_cell(row, digits=2), Cell(""))
+            for row in pick(mean, arm=arm).to_dicts()
+        ]
     for row in pick(rows, metric="trust_difference").to_dicts():
-        title = f"Difference: {row['arm']} minus {contrast_of(row['contrast'], 'arm')}"
+        title = f"Difference: {arm_title(row['arm'])} minus {arm_title(contrast_of(row['contrast'], 'arm'))}"
         body.append((Cell(title), reads_cell(row, digits=2, signed=True), p_cells(row)[0]))
     people = _by_reader(rows, "mean_trust", "Mean trust of each reader.", digits=2)
     made = table("Trust, on the scale of the study; mean over readers, with CIs.", (heads("", "Estimate", "P"),), body)

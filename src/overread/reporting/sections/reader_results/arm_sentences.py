@@ -139,18 +139,46 @@ def _method(row: Row) -> list[str]:
         )
         return [f"Obuchowski–Rockette, {what}", *([f"{df} by Hillis"] if df else [])]
     if {"u_statistics_centred", "u_statistics", "v_statistics"} & set(found):
-        return ["U-statistics, readers and cases random", *([df] if df else [])]
+        centred = "u_statistics_centred" in found and any(code_of(row, name) for name in _NOT_CROSSED)
+        kind = "U-statistics with centred kernels (overread's estimator, not that of iMRMC)"
+        kind = kind if centred else "U-statistics"
+        return [f"{kind}, readers and cases random", *([df] if df else [])]
     return []
 
 
+# Designs in which centred kernels give another variance than those of Gallas et al. and of iMRMC.
+_NOT_CROSSED = (
+    "reads_missing", "reads_in_groups", "reads_not_assigned", "reads_without_majority", "readers_within_arms",
+    "reader_not_in_reference",
+)  # fmt: skip
+
+
 def _numbers(row: Row, *, patients: bool) -> str:
-    """Readers, cases and patients, with missing reads."""
+    """Readers, cases and patients, and the reads that are not there."""
     people, cases, present = row.get("n_patients"), row.get("n_cases"), row.get("n_present")
     readers = plural(int(row["n_readers"]), "reader") if row.get("n_readers") else ""
     unit = f"{count(cases)} cases"
     if patients and people is not None:
         unit = f"{count(people)} patients" if people == cases else f"{unit} of {count(people)} patients"
     has = f" ({count(present)} with and {count(row['n_absent'])} without the finding)" if present is not None else ""
-    missing = code_of(row, "reads_missing")
-    lost = f", {count(missing['n'])} of {count(missing['total'])} reads missing" if missing else ""
-    return ", ".join(t for t in (readers, f"{unit}{has}") if t) + lost
+    return ", ".join(t for t in (readers, f"{unit}{has}", *_unread(row)) if t)
+
+
+_PARTS = "each reader, or each arm, with part of the cases"
+
+
+def _unread(row: Row) -> list[str]:
+    """The reads that were not to be made, those that are missing, and those that were excluded."""
+    said = []
+    by_design = code_of(row, "reads_in_groups") or code_of(row, "reads_not_assigned")
+    if by_design is not None:
+        in_groups = by_design.name == "reads_in_groups"
+        who = f"{by_design['groups']} groups of readers with cases of their own" if in_groups else _PARTS
+        said.append(f"{who} ({count(by_design['n'])} of {count(by_design['total'])} combinations not read by design)")
+    for name, verb in (
+        ("reads_missing", "missing"),
+        ("reads_without_majority", "excluded (no majority of the others)"),
+    ):
+        if (found := code_of(row, name)) is not None:
+            said.append(f"{count(found['n'])} of {count(found['total'])} reads {verb}")
+    return said

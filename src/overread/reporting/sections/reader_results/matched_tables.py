@@ -36,7 +36,7 @@ def matched_table(reads: ReadRows, finding: str) -> Table:
     for reference in reads.references:
         own = " (made from these readers)" if reference in reads.made - {OTHERS} else ""
         body += _grouped(reads, finding, reference, f"{reference_title(reference)}{own}")
-    first = next(iter(reads.outputs(finding)), "")
+    first = next(iter(reads.ranked(finding)), "")
     no_curve = OTHERS in reads.references and ("auc", "", first, "") not in reads.rows(finding, OTHERS)
     caption = f"{reads.heading(finding)}: each model against the pooled readers, by reference standard."
     return _matched(caption, body, _others_remark(reads.references, no_curve))
@@ -61,7 +61,7 @@ def _grouped(reads: ReadRows, finding: str, reference: str, title: str) -> list[
     rows = reads.rows(finding, reference)
     if not any(k[2] == READERS for k in rows):
         return []
-    outputs = [_output_row(rows, o) for o in reads.outputs(finding) if any(k[2] == o for k in rows)]
+    outputs = [_output_row(rows, o) for o in reads.ranked(finding) if any(k[2] == o for k in rows)]
     return [group(title, 7), _average_row(rows), *outputs]
 
 

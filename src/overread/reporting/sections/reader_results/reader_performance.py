@@ -22,6 +22,7 @@ from overread.reporting.blocks import (
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.number_format import count, fixed, interval, listed, number
 from overread.reporting.report_data import ReportData, Row, plain_words, value_at
+from overread.reporting.sections.reader_results.arm_pairs import arm_words
 from overread.reporting.sections.reader_results.reader_forests import curves_figure, performance_forest
 from overread.reporting.sections.reader_results.reader_tables import others_blocks, reader_table, together_title
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -55,6 +56,8 @@ Shown = frozenset[tuple[str, str]]  # findings and reference standards that the 
 def performance_blocks(evidence: ReportData, found: Sequence[ReadRows], shown: Shown) -> list[Block]:
     """What was read, the readers together, and each reader by finding and reference standard.
 
+    Graded reads without a reference standard have none of these: there is no call of which to take a majority.
+
     Parameters
     ----------
     evidence : ReportData
@@ -68,6 +71,9 @@ def performance_blocks(evidence: ReportData, found: Sequence[ReadRows], shown: S
     -------
     list of Block
     """
+    if not found:
+        return []
+    found = judged_fairly(found)
     made = _together_table(found, shown)
     blocks: list[Block] = [made] if made is not None else []
     findings = dict.fromkeys(f for reads in found for f in reads.findings)
@@ -79,16 +85,29 @@ def performance_blocks(evidence: ReportData, found: Sequence[ReadRows], shown: S
     return [Points(tuple(_remarks(evidence, found))), *blocks, *notes] if blocks else []
 
 
+def judged_fairly(found: Sequence[ReadRows]) -> list[ReadRows]:
+    """The reads, of which those of further arms are not judged by what the same readers made.
+
+    Such a reference standard contains the reads of one arm and favours that arm: side by side they would be compared.
+    """
+    own = [tuple(r for r in reads.references if r not in reads.made - {OTHERS}) for reads in found]
+    return [*found[:1], *(replace(reads, references=left) for reads, left in zip(found[1:], own[1:], strict=True))]
+
+
 def answer(found: Sequence[ReadRows], shown: Shown) -> str:
-    """The performance of the readers together under the first reference standard, in one sentence."""
-    for reads in found:
-        own = (r for r in reads.references if not any((f, r) in shown for f in reads.findings))
-        reference = next(own, "")
-        rows = {m: _known_rows(reads, reference, m) for m in _MEASURES}
-        said = [f"{_NAMES[m]} {_range(reads, rows[m])}" for m in _MEASURES if rows[m]]
+    """The performance of the readers together under the first reference standard, in one sentence for every arm."""
+    fair = judged_fairly(found)
+    if all((f, r) in shown for reads in fair for f in reads.findings for r in reads.references):
+        return ""
+    for reference in dict.fromkeys(r for reads in fair for r in reads.references):
+        said = []
+        for reads in fair:
+            rows = {m: _known_rows(reads, reference, m) for m in _MEASURES if reference in reads.references}
+            measured = [f"{_NAMES[m]} {_range(reads, own)}" for m, own in rows.items() if own]
+            where = "" if reads.only else f" {arm_words(reads.arm)}"
+            said += [f"a {listed(measured)}{where}"] if measured else []
         if said:
-            where = "" if reads.only else f" ({reads.arm})"
-            return f"By {in_sentence(reference)}, the readers together{where} have a {listed(said)}."
+            return f"By {in_sentence(reference)}, the readers together have {'; and '.join(said)}."
     return ""
 
 
@@ -142,6 +161,12 @@ def _remarks(evidence: ReportData, found: Sequence[ReadRows]) -> list[str]:
     first = found[0]
     own = [in_sentence(r) for r in first.references if r in first.made - {OTHERS}]
     said += [own_reference(own)] if own else []
+    if own and len(found) > 1:
+        one = "it" if len(own) == 1 else "them"
+        said.append(
+            f"Only the reads “{first.arm}” are judged by {one}: such a reference standard favours the arm whose reads "
+            "it contains."
+        )
     if OTHERS in first.references:
         said.append(
             "The majority of the other readers differs between readers: the evaluated reader's own reads are not part "
@@ -197,7 +222,8 @@ def _reference_notes(found: Sequence[ReadRows]) -> list[Block]:
     body = []
     for reads in found:
         for finding in reads.findings:
-            row = together(reads, finding, DAWID_SKENE, "sensitivity")
+            judged = DAWID_SKENE in reads.references
+            row = together(reads, finding, DAWID_SKENE, "sensitivity") if judged else None
             said = (
                 [codes.render("notes", code) for code in codes_of(row) if code.name in REFERENCE_NOTES] if row else []
             )
@@ -228,14 +254,15 @@ def measures_of(reads: ReadRows, finding: str) -> list[str]:
 
 
 def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
-    """The readers together: a row per finding, reference standard and arm."""
+    """The readers together: a row per finding, reference standard and arm; None where the arms' own tables have all."""
     shown = [m for m in _MEASURES if any(m in measures_of(reads, f) for reads in found for f in reads.findings)]
     several = len(found) > 1
     body: list[tuple[Cell, ...]] = []
     for finding in dict.fromkeys(f for reads in found for f in reads.findings):
         rows = []
-        for reference in dict.fromkeys(r for reads in found for r in reads.references):
-            for reads in found if (finding, reference) not in compared else ():
+        references = dict.fromkeys(r for reads in found for r in reads.references)
+        for reference in references if any((finding, r) not in compared for r in references) else ():
+            for reads in (reads for reads in found if reference in reads.references):
                 got = [together(reads, finding, reference, m) for m in shown]
                 if any(map(known, got)):
                     first = next(row for row in got if row is not None)
@@ -251,7 +278,9 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
         "Reference standard", *(["Arm"] if several else []), "Present / absent", *(_TITLES[m] for m in shown)
     )
     others = any(OTHERS in reads.references for reads in found)
-    remark = OTHERS_COUNT if others else ""
+    pooled = "Pooled reads, with bootstrap CIs; the comparison of arms has the mean of the readers, with t intervals."
+    graded = all(reads.graded(f) for reads in found for f in reads.findings)
+    remark = " ".join(t for t in (OTHERS_COUNT if others else "", pooled if compared and not graded else "") if t)
     return table("Readers together, by reference standard, with CIs.", (titles,), body, remark=remark)
 
 

@@ -16,7 +16,7 @@ from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.figures.forest_drawing import Scale
 from overread.reporting.figures.forest_plots import MOST_MARKS, Line, forest_figure, mark_of
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import ReportData, pick, points_in_order
+from overread.reporting.report_data import DECISION, ReportData, pick, points_in_order
 from overread.reporting.sections.reader_results.arm_pairs import pairs
 from overread.reporting.sections.reader_results.matched_tables import (
     AGAINST,
@@ -192,7 +192,8 @@ def _by_finding(evidence: ReportData, reads: ReadRows) -> list[Block]:
     reference = reads.references[0]
     figure = _figure(evidence, reads, found, (reference,))
     blocks: list[Block] = [Paragraph(f"By {in_sentence(reference)}", kind="heading"), *figure]
-    blocks.append(first_reference_table(reads, found))
+    if ranked := [f for f in found if reads.ranked(f)]:
+        blocks.append(first_reference_table(reads, ranked))
     for f in found:
         every = _comparison(evidence, reads, f)
         blocks.append(
@@ -203,7 +204,9 @@ def _by_finding(evidence: ReportData, reads: ReadRows) -> list[Block]:
 
 def _comparison(evidence: ReportData, reads: ReadRows, finding: str) -> list[Block]:
     """A finding under every reference standard: the figure and the table."""
-    return [*_figure(evidence, reads, (finding,), reads.references), matched_table(reads, finding)]
+    matched = [matched_table(reads, finding)] if reads.ranked(finding) else []
+    decided = [threshold_table(reads, finding, DECISION)] if reads.decided(finding) else []
+    return [*_figure(evidence, reads, (finding,), reads.references), *matched, *decided]
 
 
 def _details(reads: ReadRows, finding: str) -> list[Block]:
@@ -227,7 +230,7 @@ def _figure(
     """The curves with the readers: of one finding by reference standard, or of several by one reference standard."""
     drawn = _Series(
         tuple(dict.fromkeys(o for f in findings for o in reads.drawn(f))),
-        tuple(points_in_order({at for f in findings for at in reads.points(f)})),
+        tuple(points_in_order({at for f in findings for at in _points(reads, f)})),
     )
     several = len(findings) > 1
     shown = [p for f in findings for r in references if (p := _panel(evidence, reads, (f, r), drawn, several=several))]
@@ -237,7 +240,10 @@ def _figure(
     inside = {p.place[1] for panel in shown for p in panel.frozen if p.x <= end}
     named = tuple((j, point_title(at)) for j, at in enumerate(drawn.points) if j in inside)
     few = any(p.few for panel in shown for p in panel.readers)
-    key = reader_roc.LegendKey(tuple(map(output_title, drawn.outputs)), named, few, _series(reads, drawn.outputs))
+    curves = any(panel.curves for panel in shown)
+    key = reader_roc.LegendKey(
+        tuple(map(output_title, drawn.outputs)), named, few, _series(reads, drawn.outputs), curves=curves
+    )
     caption = _caption(reads, findings, references, few=few) + (
         f" The axis of 1 − specificity ends at {end:g}; points beyond it are in the tables." if end < 1 else ""
     )
@@ -248,6 +254,11 @@ def _figure(
     return (Figure(wide, caption, name, numbers, phone=phone),)
 
 
+def _points(reads: ReadRows, finding: str) -> tuple[str, ...]:
+    """The operating points that the figure draws: decisions as given, and thresholds."""
+    return (*([DECISION] if reads.decided(finding) else []), *reads.points(finding))
+
+
 def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str], *, few: bool) -> str:
     several = len(findings) > 1
     drawn = f"the {len(reads.models) - len(reads.undrawn)} models with the highest mean AUC"
@@ -256,10 +267,15 @@ def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str]
     least = few_reads(reads.frame.filter(pl.col("finding").is_in(findings)))
     hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
     left_out = " The other models are in the tables." if reads.undrawn else ""
+    decided = any(reads.decided(f) for f in findings)
+    if not any(reads.ranked(f) for f in findings):
+        curves = f"{'D' if several else 'd'}ecisions of {whose}"
+    else:
+        curves = f"ROC curve of {whose} on the read cases, with pointwise confidence bands"
+        curves += ", or its decisions as a point" if decided else ""
     return (
-        f"{'' if several else f'{reads.heading(findings[0])}: '}ROC curve of {whose} on the read cases, with pointwise "
-        f"confidence bands, and the operating point of each reader, a panel per {per}. Dotted: sensitivity and "
-        f"specificity of the pooled readers.{left_out}{hollow}"
+        f"{'' if several else f'{reads.heading(findings[0])}: '}{curves}, and the operating point of each reader, a "
+        f"panel per {per}. Dotted: sensitivity and specificity of the pooled readers.{left_out}{hollow}"
     )
 
 
@@ -327,4 +343,5 @@ def _point(
         int(up["n_cases"] or 0) if not at else 0,
         few,
         place,
+        alone=at == DECISION,
     )

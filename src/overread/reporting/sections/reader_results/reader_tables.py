@@ -27,6 +27,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS_COUNT,
     READERS,
     ReadRows,
+    arm_title,
     classes_of,
     in_sentence,
     output_title,
@@ -302,7 +303,7 @@ def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]
     levels = sorted(frame["level"].unique().to_list(), key=lambda a: (a != "unaided", a))
     for level in levels:
         part = pick(frame, level=level)
-        where = f" ({level})" if len(levels) > 1 else ""
+        where = f" ({arm_title(level)})" if len(levels) > 1 else ""
         blocks += _among(evidence, part, where) + _graded_agreement(evidence, part, where)
         blocks += _in_blocks(evidence, part, where) + _repeated(evidence, part, where)
         blocks += _in_pairs(evidence, part, where) + _with_models(evidence, part, where)

@@ -15,6 +15,7 @@ from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, e
 from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import (
+    DECISION,
     FROM_READS,
     ReportData,
     Row,
@@ -108,6 +109,18 @@ class ReadRows:
         return {
             f: tuple(sorted(own, key=lambda r: place.get(r.partition(" [")[0], len(place)))) for f, own in names.items()
         }
+
+    def decided(self, finding: str) -> tuple[str, ...]:
+        """The outputs that are decisions without scores, which cannot be set to a rate of the readers."""
+        return tuple(o for o in self.outputs(finding) if (finding, o) in self._decided)
+
+    @cached_property
+    def _decided(self) -> frozenset[tuple[str, str]]:
+        return frozenset(pick(self.frame, at=DECISION, arm="model").select("finding", "rater").rows())
+
+    def ranked(self, finding: str) -> tuple[str, ...]:
+        """The outputs with scores."""
+        return tuple(o for o in self.outputs(finding) if (finding, o) not in self._decided)
 
     def drawn(self, finding: str) -> tuple[str, ...]:
         """The outputs that figures draw over each other."""
@@ -370,7 +383,9 @@ def threshold_of(row: Row) -> str:
 
 def most_reads(rows: pl.DataFrame) -> str:
     """How many readers, reads and cases the rows of an arm are based on, in words."""
-    people = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")["rater"].n_unique()
+    single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")
+    second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
+    people = len({*single["rater"], *second} - {""})
     pooled = {int(str(code["n"])) for row in _with_notes(rows) if (code := code_of(row, "reads_pooled"))}
     cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
     reads = f"{count(max(pooled))} reads of " if pooled else ""
@@ -393,8 +408,12 @@ def point_title(at: str) -> str:
 
     >>> point_title("specificity=readers"), point_title("operating_point=spec90;test=u-statistic")
     ('the readers’ specificity', 'threshold for specificity 0.90')
+    >>> point_title("decision")
+    'decisions as given'
     """
     values = at_values(at)
+    if DECISION in values:
+        return "decisions as given"
     if values.get("call_rate") == "readers":
         return "the call rate of the readers"
     matched = next((key for key, value in values.items() if value == "readers"), "")

@@ -1,0 +1,54 @@
+"""Which reads were never to be made and which are missing, as far as the reads show it."""
+
+import numpy as np
+
+from overread import codes
+from overread.evaluation.arms.arm_designs import design_note, design_of
+
+
+def note(read):
+    """The codes of the note on reads (n_arms, n_readers, n_cases), with their parameters."""
+    read = np.asarray(read, dtype=bool)
+    return {c.name: dict(c.parameters) for c in codes.decode(codes.encode(design_note(read, design_of(read))))}
+
+
+def split_plot():
+    """Two groups of two readers, each of whom reads the three cases of the group in both arms."""
+    read = np.zeros((2, 4, 6), dtype=bool)
+    read[:, :2, :3] = read[:, 2:, 3:] = True
+    return read
+
+
+def test_the_cases_of_another_group_of_readers_are_not_missing():
+    assert note(split_plot()) == {"reads_in_groups": {"groups": 2, "n": 24, "total": 48}}
+
+
+def test_a_read_that_is_lost_within_a_group_is_missing():
+    read = split_plot()
+    read[1, 0, 0] = False
+    assert note(read) == {
+        "reads_in_groups": {"groups": 2, "n": 24, "total": 48},
+        "reads_missing": {"n": 1, "total": 24},
+    }
+
+
+def test_readers_who_read_part_of_the_cases_in_every_arm_miss_none():
+    read = np.ones((2, 3, 6), dtype=bool)
+    for reader in range(3):
+        read[:, reader, reader] = False
+    assert note(read) == {"reads_not_assigned": {"n": 6, "total": 36}}
+
+
+def test_cases_that_one_arm_does_not_have_are_not_missing():
+    read = np.ones((2, 3, 6), dtype=bool)
+    read[0, :, 4:] = False
+    assert note(read) == {"reads_not_assigned": {"n": 6, "total": 36}}
+
+
+def test_reads_of_one_arm_or_of_one_reader_only_are_missing():
+    read = np.ones((2, 3, 6), dtype=bool)
+    read[0, 1, 2] = False
+    assert note(read) == {"reads_missing": {"n": 1, "total": 36}}
+    read[1, 1, 2] = False
+    assert note(read) == {"reads_missing": {"n": 2, "total": 36}}
+    assert note(np.ones((2, 3, 6))) == {}
