@@ -119,6 +119,6 @@ def test_means_of_two_sections_that_differ_are_explained(evidence_folder):
 
 
 def test_every_account_line_of_one_unit_is_singular(evidence_folder):
-    lines = [line("columns_not_used", 1) | {"unit": "columns"}]
+    lines = [line("label_without_image", 1) | {"unit": "labels"}]
     answer = RULES["missing_data"](read_evidence(evidence_folder([auc()], account=lines), {}))
-    assert "not used (1 column)" in answer.text
+    assert "left out (1 label)" in answer.text
