@@ -43,6 +43,13 @@ def test_uncertain_labels_are_answered_from_the_account_not_the_configuration(re
     assert RULES["uncertain_labels"](evidence).text == "Uncertain labels (7) were taken as absent."
 
 
+def test_uncertain_calls_are_answered_like_uncertain_labels(read):
+    hedged = line("uncertain_calls_recoded", 426, finding="mass", state="absent")
+    assert RULES["uncertain_labels"](read(hedged)).text == (
+        "No label of an evaluated case was uncertain. 426 uncertain calls are taken as absent (mass 426)."
+    )
+
+
 def test_scores_of_several_images_are_answered_only_where_a_case_had_several(read):
     evidence = configured(read(line("case_score_combined", 0, how="mean")), case_score="mean")
     assert RULES["predictions"](evidence) is None

@@ -141,6 +141,20 @@ def test_agreement_within_blocks_of_readers(blocks):
     assert "nearly disjoint cases in 2 blocks" in agreed(evidence, metric="fleiss_kappa")["note"]
 
 
+def test_cases_with_one_read_in_the_block_have_no_part_in_its_agreement():
+    rng = np.random.default_rng(6)
+    truth = np.r_[rng.random(200) < 0.1, rng.random(200) < 0.6]
+    table = np.where(rng.random((400, 6)) < 0.9, truth[:, None], ~truth[:, None]).astype(float)
+    table[200:, :3], table[:200, 3:] = np.nan, np.nan
+    table[360:, 0] = 0.0  # reads of the first block among the cases of the second
+    evidence = evaluated(table, ("a1", "a2", "a3", "b1", "b2", "b3"))
+    part = table[:200, :3]
+    for metric, want in (("fleiss_kappa", agreement.fleiss_kappa(part)), ("gwet_ac1", agreement.gwet_ac(part))):
+        row = agreed(evidence, metric=metric, at="block=1")
+        assert (row["estimate"], row["n_cases"]) == (pytest.approx(want.value, rel=1e-12), 200)
+        assert "single read" not in row["note"]
+
+
 def test_a_dawid_skene_reference_that_is_not_identified_does_not_exist(blocks):
     _, evidence = blocks
     rows = evidence.estimates.filter(analysis="readers", reference="dawid-skene")
@@ -148,7 +162,7 @@ def test_a_dawid_skene_reference_that_is_not_identified_does_not_exist(blocks):
     assert rows["estimate"].is_nan().all()
     account = evidence.account.filter(unit="reference standards").row(0, named=True)
     for said in (rows["note"][0], account["reason"]):
-        assert said.startswith("lung_lesion: no Dawid-Skene reference standard, because the votes do not identify")
+        assert said.startswith("lung_lesion: no Dawid–Skene reference standard, because the votes do not identify")
         assert "2 blocks of readers read nearly disjoint cases with different shares of present calls" in said
         assert "with a common sensitivity and specificity in each block of readers" in said
     assert "dawid_skene_refused" in account["reason_code"]

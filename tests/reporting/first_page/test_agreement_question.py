@@ -7,13 +7,16 @@ import math
 import polars as pl
 import pytest
 
+from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.contents import parts
-from overread.reporting.first_page.question import AGREEMENT, READERS_ALONE, leading, leading_page
+from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, leading, leading_page
 from overread.reporting.report_data import read_evidence
-from tests.reporting.first_page.test_leading_question import READS, page_of, row
+from tests.reporting.first_page.test_leading_question import READS, in_two_arms, page_of, row
+from tests.reporting.first_page.test_study_limits import line
 
+NUMBERS = {"mass": 261, "pneumothorax": 165}  # uncertain calls
 READ = {**READS, "level": "unaided", "arm": "unaided", "rater": "(readers)"}
 
 
@@ -93,7 +96,32 @@ def test_blocks_of_readers_have_a_table(evidence_folder):
     rows += agreement("mass", 0.85, 0.4, at="block=2", equal_at="block=2")
     _, page = page_of(evidence_folder, rows)
     assert "Fleiss κ runs from 0.400 to 0.800" in page.more
-    assert [r[0].text for r in page.detail[0].rows] == ["Group 1: 4 readers", "Mass", "Group 2: 4 readers", "Mass"]
+    assert [r[0].text for r in page.detail[0].rows] == ["Block 1: 4 readers", "Mass", "Block 2: 4 readers", "Mass"]
+
+
+def test_a_kappa_of_one_block_alone_is_no_range_and_the_reason_of_the_other_is_given(evidence_folder):
+    rows = agreement("mass", 1.0, 1.0)
+    rows += agreement("mass", 1.0, None, at="block=1", equal_at="block=1")
+    rows[-1] |= {"note_codes": codes.encode(codes.note("single_category"))}
+    rows += agreement("mass", 1.0, 1.0, at="block=2", equal_at="block=2")
+    _, page = page_of(evidence_folder, rows)
+    assert (
+        "agreement within each of 2 blocks of several readers is in the table, where Fleiss κ is 1.000 in block 2; it "
+        "could not be computed in block 1 (only one category was used)."
+    ) in page.more
+
+
+def test_cases_are_those_with_two_or_more_reads(evidence_folder):
+    share, kappa = agreement("mass", 0.9, 0.5)
+    _, page = page_of(evidence_folder, [share, {**kappa, "n_cases": 230}])
+    assert page.table.rows[0][1].text == "200"
+    assert page.table.note == "With 95% interval. Cases: with two or more reads."
+
+
+def test_what_uncertain_calls_count_as_is_said(evidence_folder):
+    unsure = [line("uncertain_calls_recoded", n, "reads", finding=f, state="absent") for f, n in NUMBERS.items()]
+    _, page = page_of(evidence_folder, agreement("mass", 0.9, 0.5), account=unsure)
+    assert "426 uncertain calls are taken as absent (mass 261 and pneumothorax 165)." in page.more
 
 
 def test_the_figure_has_kappa_with_its_interval(evidence_folder):
@@ -106,3 +134,37 @@ def test_the_figure_has_kappa_with_its_interval(evidence_folder):
 def test_a_reference_standard_that_does_not_exist_is_not_missed(evidence_folder):
     evidence, _ = page_of(evidence_folder, agreement("mass", 0.9, 0.5))
     assert "reference labels not described" not in [each.short for each in limitations(evidence)]
+
+
+def in_aided_reading(rows):
+    """The same rows of the arm "aided"."""
+    return [{**r, "level": "aided", "arm": "aided"} for r in rows]
+
+
+def test_of_several_arms_the_agreement_says_which(evidence_folder):
+    rows = [*agreement("mass", 0.8, 0.5), *in_aided_reading(agreement("mass", 0.9, 0.6))]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "Percent agreement among 4 readers in unaided reading for mass is 80.0% (95% interval 78.0% to 82.0%), and "
+        "Fleiss κ 0.500 (0.480 to 0.520); in aided reading 90.0% (95% interval 88.0% to 92.0%), and Fleiss κ 0.600 "
+        "(0.580 to 0.620)."
+    )
+
+
+def test_a_comparison_of_arms_under_an_allowed_reference_leads_before_agreement(evidence_folder):
+    compared = [{**r, "reference": "majority of the others"} for r in in_two_arms()]
+    rows = [*agreement("mass", 0.8, 0.5), *in_aided_reading(agreement("mass", 0.9, 0.6)), *compared]
+    evidence, page = page_of(evidence_folder, rows)
+    assert leading(evidence) == ARMS
+    assert page.more.endswith(
+        "No reference standard was supplied. Percent agreement of the readers: 80.0% (95% interval 78.0% to 82.0%) in "
+        "unaided reading and 90.0% (95% interval 88.0% to 92.0%) in aided reading."
+    )
+    lost = [{**r, "estimate": math.nan} if r["contrast"] else r for r in rows]
+    assert leading(page_of(evidence_folder, lost)[0]) == AGREEMENT
+
+
+def test_cases_that_were_taken_as_patients_are_not_counted_as_patients(evidence_folder):
+    own = [line("case_is_own_patient", 200)]
+    _, page = page_of(evidence_folder, agreement("mass", 0.9, 0.5), account=own)
+    assert dict(page.facts) == {"readers": "4", "cases": "200", "finding": "1"}

@@ -125,10 +125,59 @@ def test_the_mean_of_an_arm_over_other_readers_does_not_stand_beside_the_differe
     assert for_paper(pair, "auc").startswith("The difference in the mean AUC of the readers for mass between")
 
 
+def in_three_arms():
+    """A third arm beside the two, compared with both, and the F test of all arms."""
+    rows = changed({"p_adjusted": 0.1, "p": 0.05})
+    of = {**READS, "finding": "mass", "reference": "panel", "rater": "(readers)", "at": "test=obuchowski-rockette"}
+    new = {**of, "level": "cine", "arm": "cine"}
+    rows.append(row("auc", 0.857, 0.8, 0.9, **new))
+    rows.append(row("auc_difference", -0.04, -0.08, -0.001, **new, contrast="arm:unaided"))
+    rows.append(row("auc_difference", -0.084, -0.12, -0.05, **new, contrast="arm:aided:score"))
+    return [*rows, row("f_statistic", 4.1, math.nan, math.nan, **{**of, "level": "all", "arm": "all", "p": 0.03})]
+
+
+def test_of_three_arms_each_is_compared_with_the_usual_one(evidence_folder):
+    _, page = page_of(evidence_folder, in_three_arms())
+    assert page.question == "Do readers do better in another arm than in unaided reading?"
+    assert page.answer == (
+        "The difference in the mean AUC of the readers from that in unaided reading (0.897) runs from −0.040 (95% "
+        "interval −0.080 to −0.001) with cine to +0.044 (−0.0004 to +0.088) in aided reading (score), with 0 outside "
+        "the interval in 1 of 2. Equal means in all arms: P = 0.030 (F test)."
+    )
+    assert [c.text for c in page.table.head[0]][1:4] == ["unaided", "Other arm", "Other arm minus unaided"]
+    assert [r[1].text for r in page.table.rows] == ["0.897 (0.847–0.947)"] * 2  # the arm that is subtracted
+    assert [r[0].note for r in page.table.rows] == ["aided (score) minus unaided", "cine minus unaided"]
+    assert page.table.remark == ("1 other pair of arms is in the sections below. Holm: adjusted over pairs of arms.")
+
+
+def test_over_what_p_values_are_adjusted_is_said(evidence_folder):
+    own = {**READS, "level": "aided:score", "arm": "aided:score", "finding": "mass", "reference": "panel"}
+    more = {"contrast": "arm:unaided", "rater": "(readers)", "p": 0.01, "p_adjusted": 0.02}
+    rates = [row(f"{m}_difference", 0.1, 0.05, 0.15, **own, **more) for m in ("sensitivity", "specificity")]
+    _, page = page_of(evidence_folder, [*in_two_arms(), *rates])
+    assert page.table.remark == "Holm: adjusted over sensitivity and specificity together."
+
+
+def test_readers_without_a_number_in_both_arms_have_no_row(evidence_folder):
+    rows = changed({})
+    of = {**READS, "finding": "mass", "reference": "panel", "rater": "r3"}
+    rows.append(row("auc", 0.8, 0.7, 0.9, **{**of, "level": "unaided", "arm": "unaided"}))
+    rows.append(row("auc", *3 * [math.nan], **{**of, "level": "aided:score", "arm": "aided:score"}))
+    _, page = page_of(evidence_folder, rows)
+    assert [r[0].text for r in page.detail[0].rows] == ["r1", "r2"]
+
+
+def test_a_mean_without_an_interval_says_that_its_variance_is_negative(evidence_folder):
+    lost = {"low": math.nan, "high": math.nan, **noted("negative_variance", variance=-1e-6)}
+    rows = [{**r, **lost} if (r["rater"], r["arm"]) == ("(readers)", "unaided") else r for r in in_two_arms()]
+    _, page = page_of(evidence_folder, rows)
+    assert (page.table.rows[0][1].text, page.table.rows[0][1].note) == ("0.897", "no interval (negative variance)")
+
+
 def test_arms_without_an_interval_of_the_difference_are_still_compared(evidence_folder):
     """Identical arms: the difference has no variance and no interval, and is no reason to report one arm only."""
     _, page = page_of(evidence_folder, changed({"estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}))
-    assert page.question.startswith("Do readers do better with the help of the model")
+    assert page.question.startswith("Do readers do better in aided reading")
     assert "a difference of 0.000 (no interval)" in page.answer
 
 

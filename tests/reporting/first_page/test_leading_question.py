@@ -184,8 +184,8 @@ def test_readers_in_two_arms_lead_before_the_models(evidence_folder):
     evidence, page = page_of(evidence_folder, [row("auc", 0.8, 0.7, 0.9, finding="mass"), *rows])
     assert leading(evidence) == ARMS
     assert page.answer == (
-        "The mean AUC of the readers was 0.941 with the help of the model (score) and 0.897 without the help of the "
-        "model, a difference of +0.044 (95% interval −0.0004 to +0.088); the interval includes 0."
+        "The mean AUC of the readers was 0.941 in aided reading (score) and 0.897 in unaided reading, a difference of "
+        "+0.044 (95% interval −0.0004 to +0.088); the interval includes 0."
     )
     first = page.table.rows[0]
     assert [c.text for c in first[1:]] == [

@@ -75,7 +75,7 @@ def test_numbers_that_could_not_be_computed_are_counted(evidence_folder):
 
 def test_references_made_by_the_readers_and_few_readers_are_named(evidence_folder):
     found = limits_of(evidence_folder, against_readers())
-    assert "majority of the readers" in found["1 reference standard made by these readers"]
+    assert "majority of the readers" in found["1 reference standard derived from these reads"]
     assert "1 reader" in found
 
 
@@ -102,8 +102,8 @@ def test_a_reference_standard_that_was_asked_for_and_is_not_identified_is_a_limi
         evidence_folder([row(*AUC)], account=[line("dawid_skene_refused", 1, "findings", finding="mass")]), {}
     )
     asked = replace(evidence, run={"config": {"references": ["own", "dawid-skene"]}})
-    assert "Dawid-Skene not identified" in [x.short for x in limitations(asked)]
-    assert "Dawid-Skene not identified" not in [x.short for x in limitations(evidence)]
+    assert "Dawid–Skene not identified" in [x.short for x in limitations(asked)]
+    assert "Dawid–Skene not identified" not in [x.short for x in limitations(evidence)]
 
 
 @pytest.mark.parametrize(("asked", "told"), [(["dawid-skene"], True), ([], False)])
@@ -113,7 +113,7 @@ def test_a_refused_dawid_skene_that_was_asked_for_is_a_limit_from_the_note_of_it
     rows = [row(*AUC), row("sensitivity", *3 * [math.nan], reference="dawid-skene", finding="mass", note=note, **place)]
     evidence = read_evidence(evidence_folder(rows), {})
     evidence = replace(evidence, run={"config": {"references": asked}})
-    assert ("Dawid-Skene not identified" in [x.short for x in limitations(evidence)]) == told
+    assert ("Dawid–Skene not identified" in [x.short for x in limitations(evidence)]) == told
 
 
 def test_the_findings_for_which_dawid_skene_is_not_identified_are_named(evidence_folder):
@@ -122,7 +122,7 @@ def test_the_findings_for_which_dawid_skene_is_not_identified_are_named(evidence
     rows = [row("sensitivity", *3 * [math.nan], reference="dawid-skene", **lost, **place)]
     rows += [row("sensitivity", 0.8, 0.7, 0.9, reference="dawid-skene", finding="nodule", **place), row(*AUC)]
     evidence = replace(read_evidence(evidence_folder(rows), {}), run={"config": {"references": ["dawid-skene"]}})
-    assert "Dawid-Skene not identified for mass" in [x.short for x in limitations(evidence)]
+    assert "Dawid–Skene not identified for mass" in [x.short for x in limitations(evidence)]
 
 
 def test_how_labels_were_made_is_not_missing_where_it_is_stated_or_there_are_none(evidence_folder):
@@ -138,8 +138,8 @@ def test_how_labels_were_made_is_not_missing_where_it_is_stated_or_there_are_non
 def test_all_derived_references_count_as_made_by_the_readers(evidence_folder):
     rows = against_readers()
     rows += [{**r, "reference": "majority of the others"} for r in rows if r["reference"] == "majority"]
-    found = limits_of(evidence_folder, rows)["2 reference standards made by these readers"]
-    assert found.startswith("2 of 3 reference standards are made from reads of these readers.")
+    found = limits_of(evidence_folder, rows)["2 reference standards derived from these reads"]
+    assert found.startswith("2 of 3 reference standards are derived from reads of these readers.")
     assert found.endswith("The majority of the other readers (derived) leaves out the reader who is evaluated.")
 
 
@@ -167,6 +167,32 @@ def test_uncertain_labels_are_counted_by_what_they_were_taken_for(evidence_folde
         (found,) = [each for each in limitations(evidence) if each.short == "uncertain labels"]
         assert found.head == "61 uncertain labels left out and 5 uncertain labels taken as absent."
         assert (found.text, found.link) == (text, "policies" if rows else "")
+
+
+def test_derived_references_nobody_asked_for_come_last_and_only_those_with_results_count(evidence_folder):
+    rows = against_readers()
+    lost = {"estimate": math.nan, "reference": "dawid-skene"}
+    rows += [{**r, **lost} for r in rows if r["reference"] == "majority"]
+    evidence = read_evidence(evidence_folder(rows), {})
+    last = limitations(evidence)[-1]
+    assert last.head == "1 of 2 reference standards is derived from reads of these readers."
+    assert last.text == "Results under the majority of the readers (derived) favour the readers."
+    asked = replace(evidence, run={"config": {"references": ["majority"]}})
+    (found,) = [x for x in limitations(asked) if "reference standard" in x.short and "made" in x.short]
+    assert (found.short, found.rank) == ("1 reference standard made by these readers", 3)
+
+
+def test_why_dawid_skene_is_not_identified_is_said_without_the_list_of_readers(evidence_folder):
+    apart = codes.note("blocks_apart", n=2, low=0.1, high=0.2, low_readers=("a", "b"), high_readers=("c", "d"))
+    reason = codes.notes(codes.note("dawid_skene_refused", finding="mass"), apart, codes.note("nothing_identifies"))
+    lost = {"stage": "reads", "unit": "reference standards", "reason": reason, "reason_code": codes.encode(reason)}
+    evidence = read_evidence(evidence_folder([row(*AUC)], account=[{**lost, "count": 1}]), {})
+    evidence = replace(evidence, run={"config": {"references": ["dawid-skene"]}})
+    (found,) = [x for x in limitations(evidence) if x.short.startswith("Dawid")]
+    assert found.text == (
+        "It was asked for and is not used, because the reads do not determine it: 2 blocks of readers read nearly "
+        "disjoint cases with different shares of present calls."
+    )
 
 
 def test_cases_read_that_no_model_scored_do_not_count_as_test_cases(evidence_folder):

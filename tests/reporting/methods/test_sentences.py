@@ -125,6 +125,7 @@ FURTHER = [
     row("drop", "auc_drop", note=codes.note("patients_in_both_populations", n=3), low=NAN, high=NAN),
     row("subgroups", "underdiagnosis", finding="no_finding"),
     row("agreement", "fleiss_kappa", codes.method("gwet")),
+    row("agreement", "fleiss_kappa", codes.method("gwet"), codes.note("block_of_readers", readers=("r1", "r2"))),
     row("agreement", "light_kappa", codes.method("mean_of_kappas")),
     row(
         "readers",

@@ -1,7 +1,8 @@
 """Kappa among readers: Fleiss' kappa, Cohen's kappa of every pair and its mean, of calls and grades, and in blocks.
 
 Intervals are analytic and clustered by patient. A block is a group of readers who share hardly any case with others,
-because cases were not assigned at random: agreement over blocks mixes readers who never met.
+because cases were not assigned at random: agreement over blocks mixes readers who never met. Agreement within a block
+rests on the cases with two or more reads in it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from overread.stats import agreement
 from overread.stats.estimate import Estimate
 
 GRADES_AT_MOST = 20  # more different scores are measurements, of which categories cannot agree
+BLOCK = "block="  # the part of `at` that names a block of readers
 WEIGHTS = ("linear", "quadratic")
 Statistic = Callable[..., Estimate]
 
@@ -96,7 +98,7 @@ def _with_blocks(rated: RatedCases, of: Callable[[RatedCases], list[Row]]) -> li
         answers = np.where((blocks == number)[:, None], rated.answers, np.nan)
         names = tuple(r for r, b in zip(rated.context.panel.readers, blocks, strict=True) if b == number)
         words = codes.note("block_of_readers", readers=names)
-        block = replace(rated, answers=answers, at=(f"block={number + 1}",), note=words)
+        block = replace(rated, answers=answers, at=(f"{BLOCK}{number + 1}",), note=words)
         if block.readers > 1:
             rows += (_of_calls_in_block if of is _of_calls else of)(block)
             rows += _pair_rows(block, graded=of is _of_grades, each=False)
@@ -104,11 +106,17 @@ def _with_blocks(rated: RatedCases, of: Callable[[RatedCases], list[Row]]) -> li
 
 
 def _estimated(rated: RatedCases, statistics: Mapping[Metric, Statistic], at: tuple[str, ...]) -> list[Row]:
-    """Return a row of each statistic of all readers; cases with one read count where chance agreement uses them."""
+    """Return a row of each statistic of all readers; cases with one read count where chance agreement uses them.
+
+    Within a block they do not: most cases with one read in the block were read in another block too, so that the shares
+    of the categories among them are not those of the cases on which the readers of the block are compared.
+    """
     count = (~np.isnan(rated.answers)).sum(axis=0)
+    within = any(part.startswith(BLOCK) for part in rated.at)
     rows = []
     for metric, statistic in statistics.items():
-        least = 1 if metric in (Metric.FLEISS_KAPPA, Metric.GWET_AC1) and (count > 1).any() else 2
+        single = metric in (Metric.FLEISS_KAPPA, Metric.GWET_AC1) and (count > 1).any() and not within
+        least = 1 if single else 2
         cases = np.flatnonzero(count >= least)
         estimate = Estimate(np.nan, note=codes.note("no_case_with_two_calls"))
         if cases.size:

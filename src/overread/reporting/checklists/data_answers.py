@@ -9,10 +9,13 @@ import polars as pl
 from overread.reporting.checklists import reader_answers
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.figures.flow import step_title
+from overread.reporting.first_page.agreement_question import unstated
 from overread.reporting.methods.facts import study_facts
 from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.number_format import count, fixed, listed, plural, share
 from overread.reporting.report_data import MEAN, ReportData, left_out, overall
+from overread.reporting.sections.reader_results.reader_titles import arms
+from overread.reporting.sections.reader_results.uncertain_calls import uncertain_calls
 from overread.tables import counted
 
 _SPLITS = {"split_by_patient": "Split by patient", "split_by_time": "Split by date", "split_given": "Split as supplied"}
@@ -145,13 +148,17 @@ def reference_standard(evidence: ReportData) -> Found | None:
 
 
 def uncertain_labels(evidence: ReportData) -> Found | None:
-    """How the uncertain labels of the account were handled, and how many there were; or that there was none."""
+    """How the uncertain labels and calls of the account were handled, and how many there were; or that none was."""
     if not evidence.run or evidence.estimates.is_empty():
         return None
     told = fact_sentences(evidence, "Reference standard", "uncertain_excluded", "uncertain_recoded")
     repeated = told and "policies_uncertain" in study_facts(evidence)
     again = "Analyses were repeated with other ways of handling them." if repeated else ""
-    return Found("methods", f"{told} {again}".strip() or "No label of an evaluated case was uncertain.")
+    none = "" if unstated(evidence) else "No label of an evaluated case was uncertain."
+    called = any(not reads.graded(f) for reads in arms(evidence) for f in reads.findings)
+    calls = uncertain_calls(evidence) or ("No call of a reader was uncertain." if called else "")
+    labels = f"{told} {again}".strip() or none
+    return Found("methods", f"{labels} {calls}".strip())
 
 
 def missing(evidence: ReportData) -> Found | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
@@ -23,7 +24,16 @@ from overread.reporting.first_page.first_page_parts import (
 )
 from overread.reporting.number_format import count, fixed, interval, listed, number, plural
 from overread.reporting.report_data import ReportData, Row, at_values, value_at
-from overread.reporting.sections.reader_results.reader_titles import DAWID_SKENE, MAJORITY, OTHERS, READERS, with_calls
+from overread.reporting.sections.reader_results.arm_pairs import arm_words
+from overread.reporting.sections.reader_results.reader_titles import (
+    DAWID_SKENE,
+    MAJORITY,
+    OTHERS,
+    READERS,
+    arm_title,
+    with_calls,
+)
+from overread.reporting.sections.reader_results.uncertain_calls import uncertain_calls
 
 _DERIVED = (MAJORITY, OTHERS, DAWID_SKENE)
 
@@ -38,6 +48,8 @@ class AgreementMeasure:
     name: str
 
 
+_CASES = "Cases: with two or more reads."
+_MOST_LOST = 3  # places without a value that are named one by one
 _EQUAL_CALLS = AgreementMeasure("percent_agreement", "", "Percent agreement", "percent agreement")
 _CALLS = (
     AgreementMeasure("fleiss_kappa", "", "Fleiss κ", "Fleiss κ"),
@@ -114,6 +126,18 @@ def unstated(evidence: ReportData) -> bool:
     return not evidence.cast.raters and not stated and bool(agreements(evidence))
 
 
+def agreement_of_arms(evidence: ReportData) -> list[str]:
+    """The agreement in each arm in a sentence, where no reference standard was supplied and several arms have one."""
+    every = agreements(evidence) if unstated(evidence) else []
+    if len(every) < 2:
+        return []
+    finding = leading_findings(evidence, every[0].findings)[0]
+    several = len({f for own in every for f in own.findings}) > 1
+    shares = [f"{percent(own.row(finding, own.equal))} {arm_words(own.arm)}" for own in every]
+    what, of = every[0].equal.name, f" for {_heading(every[0], finding)}" if several else ""
+    return [f"No reference standard was supplied. {what[:1].upper()}{what[1:]} of the readers{of}: {listed(shares)}."]
+
+
 def agreements(evidence: ReportData) -> list[Agreement]:
     """The agreement among readers in every arm, that of the unaided readers first."""
     frame = with_calls(evidence.estimates.filter(pl.col("analysis") == "agreement"))
@@ -147,7 +171,7 @@ def agreement_page(evidence: ReportData) -> FirstPage:
     return FirstPage(
         "Evidence report: readers",
         str(evidence.study.get("question") or "").strip() or "How far do the readers agree?",
-        _answer(first),
+        _answer(every),
         _more(first),
         _facts(first),
         _figure(first),
@@ -172,19 +196,21 @@ def percent(row: Row | None, *, level: bool = True) -> str:
     return f"{100 * value:.1f}% ({named}{100 * low:.1f}% to {100 * high:.1f}%)"
 
 
-def _answer(own: Agreement) -> str:
+def _answer(every: Sequence[Agreement]) -> str:
+    """The agreement in the first arm, which is named where there are several; of one finding also in the others."""
+    own, others = every[0], every[1:]
     findings = leading_findings(own.evidence, own.findings)
-    n = plural(own.most("n_readers"), "reader")
+    arm = f" {arm_words(own.arm)}" if others else ""
+    n = f"{plural(own.most('n_readers'), 'reader')}{arm}"
     kappas = [(f, r) for f in findings if known(r := own.row(f, own.leading))]
     shares = [(f, r) for f in findings if known(r := own.row(f, own.equal))]
     what, name = own.equal.name, own.leading.name
     if len(findings) == 1 or (len(kappas) == 1 and len(shares) <= 1):
-        of = f" for {_heading(own, findings[0])}" if len(own.findings) > 1 or len(findings) == 1 else ""
-        share = percent(own.row(findings[0], own.equal))
-        return (
-            f"{what[:1].upper()}{what[1:]} among {n}{of} is {share}, and {name} "
-            f"{spelled(own.row(findings[0], own.leading), level=False)}."
-        )
+        finding = kappas[0][0] if kappas else findings[0]
+        pairs = [(each.row(finding, own.equal), each.row(finding, own.leading)) for each in every]
+        values = [f"{percent(share)}, and {name} {spelled(kappa, level=False)}" for share, kappa in pairs]
+        rest = "".join(f"; {arm_words(e.arm)} {value}" for e, value in zip(others, values[1:], strict=True))
+        return f"{what[:1].upper()}{what[1:]} among {n} for {_heading(own, finding)} is {values[0]}{rest}."
     said = []
     if kappas:
         low, high = _ends(kappas)
@@ -199,7 +225,9 @@ def _answer(own: Agreement) -> str:
             f"{start} {100 * number(low[1]['estimate']):.1f}% ({_heading(own, low[0])}) to "
             f"{100 * number(high[1]['estimate']):.1f}% ({_heading(own, high[0])})"
         )
-    return f"{', '.join(said)}." if said else "No agreement between the readers could be computed."
+    if not said:
+        return "No agreement between the readers could be computed."
+    return f"{', '.join(said)}.{' The other arms are in the table.' if others else ''}"
 
 
 def _ends(rows: Sequence[tuple[str, Row]]) -> tuple[tuple[str, Row], tuple[str, Row]]:
@@ -214,22 +242,47 @@ def _heading(own: Agreement, finding: str) -> str:
 def _more(own: Agreement) -> str:
     said = ["No reference standard was supplied: agreement is not accuracy."]
     if own.blocks:
-        within = [
-            number(r["estimate"])
-            for rows in own.blocks.values()
-            for f in leading_findings(own.evidence, own.findings)
-            if known(r := rows.get((f, own.leading.metric, own.leading.at)))
-        ]
-        ends = f", where {own.leading.name} runs from {fixed(min(within))} to {fixed(max(within))}" if within else ""
-        said.append(
-            "The readers form groups that have hardly any case in common; agreement within "
-            f"{'the group' if len(own.blocks) == 1 else f'each of {len(own.blocks)} groups'} of several readers is in "
-            f"the table{ends}."
-        )
+        said.append(_within_blocks(own))
+    said += [text for text in (uncertain_calls(own.evidence),) if text and not own.graded]
     derived = set(own.evidence.estimates.filter(pl.col("analysis") == "readers")["reference"].unique()) & {*_DERIVED}
     if derived:
         said.append("Rates under references derived from the same reads are in the section on readers.")
     return " ".join(said)
+
+
+def _within_blocks(own: Agreement) -> str:
+    """That readers form blocks, with the range of the leading measure within them, and where it has no value."""
+    findings = leading_findings(own.evidence, own.findings)
+    several = len(findings) > 1
+    places = {
+        (f"{_heading(own, f)} in block {block}" if several else f"in block {block}"): rows[f, m.metric, m.at]
+        for m in (own.leading,)
+        for block, rows in own.blocks.items()
+        for f in findings
+        if (f, m.metric, m.at) in rows
+    }
+    values = sorted(number(row["estimate"]) for row in places.values() if known(row))
+    lost = {place: row for place, row in places.items() if not known(row)}
+    ends = list(dict.fromkeys(fixed(value) for value in values[:1] + values[-1:]))
+    which = "the block" if len(own.blocks) == 1 else f"each of {len(own.blocks)} blocks"
+    text = "The readers form blocks that have hardly any case in common; agreement within "
+    text += f"{which} of several readers is in the table"
+    if len(ends) == 2:
+        text += f", where {own.leading.name} runs from {ends[0]} to {ends[1]}"
+    elif ends:
+        only = next(place for place, row in places.items() if known(row))
+        text += f", where {own.leading.name} is {ends[0]}{f' {only}' * (len(values) == 1 and not several)}"
+    if len(lost) > _MOST_LOST:
+        text += f"; it could not be computed for {len(lost)} of {len(places)}"
+    elif lost:
+        text += f"; it could not be computed {'for ' * several}{listed([_lost(p, row) for p, row in lost.items()])}"
+    return f"{text}."
+
+
+def _lost(place: str, row: Row) -> str:
+    """Where a measure has no value, with the first reason of its note."""
+    reason = next((codes.render("notes", code).removeprefix("NE: ") for code in codes_of(row)), "")
+    return f"{place} ({reason})" if reason else place
 
 
 def _facts(own: Agreement) -> tuple[tuple[str, str], ...]:
@@ -237,7 +290,7 @@ def _facts(own: Agreement) -> tuple[tuple[str, str], ...]:
         ("readers", own.most("n_readers")),
         ("pairs of readers", own.pairs),
         ("cases", own.most("n_cases")),
-        ("patients", own.most("n_patients")),
+        ("patients", 0 if own.evidence.cases_are_patients else own.most("n_patients")),
         ("finding" if len(own.findings) == 1 else "findings", len(own.findings)),
     )
     return tuple((what, count(n)) for what, n in counts if n)
@@ -275,7 +328,8 @@ def percent_cell(row: Row | None) -> Cell:
 
 def _cells(own: Agreement, finding: str, rows: dict[tuple[str, str, str], Row]) -> tuple[Cell, ...]:
     found = [rows.get((finding, m.metric, m.at)) for m in (own.equal, *own.measures)]
-    n = max((int(r["n_cases"]) for r in found if r and r.get("n_cases") is not None), default=0)
+    # the first is over cases with two or more reads; those with one have a part in chance agreement alone
+    n = next((int(r["n_cases"]) for r in found if r and r.get("n_cases") is not None), 0)
     name = Cell(own.evidence.heading(finding))
     return name, Cell(count(n), "num"), percent_cell(found[0]), *map(number_cell, found[1:])
 
@@ -288,9 +342,9 @@ def _table(every: Sequence[Agreement]) -> Table:
     first = every[0]
     body: list[tuple[Cell, ...]] = []
     for own in every:
-        body += [group(own.arm, 3 + len(first.measures))] if len(every) > 1 else []
+        body += [group(arm_title(own.arm), 3 + len(first.measures))] if len(every) > 1 else []
         body += [_cells(own, f, own.rows) for f in own.by_height()]
-    made = Table("Agreement among the readers", (_head(first),), tuple(body), note="With 95% interval.")
+    made = Table("Agreement among the readers", (_head(first),), tuple(body), note=f"With 95% interval. {_CASES}")
     return first_rows(made, "rows")
 
 
@@ -302,10 +356,12 @@ def _detail(own: Agreement) -> tuple[Table, ...]:
     body: list[tuple[Cell, ...]] = []
     for block, rows in own.blocks.items():
         n = max((int(r["n_readers"]) for r in rows.values() if r.get("n_readers") is not None), default=0)
-        body.append(group(f"Group {block}: {plural(n, 'reader')}", 3 + len(own.measures)))
+        body.append(group(f"Block {block}: {plural(n, 'reader')}", 3 + len(own.measures)))
         found = {f for f, _, _ in rows}
         body += [_cells(own, f, rows) for f in own.by_height() if f in found]
-    return (table("Agreement within groups of readers who read the same cases.", (_head(own),), body),)
+    return (
+        table("Agreement within blocks of readers who read the same cases, with 95% interval.", (_head(own),), body),
+    )
 
 
 def _terms(own: Agreement) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from overread.reporting.blocks import Cell, Table, heads
 from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.first_page.agreement_question import agreement_of_arms
 from overread.reporting.first_page.answer_figures.arm_figure import (
     arms_figure,
     reader_difference,
@@ -34,12 +35,12 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
     MEASURES,
     ArmPair,
+    arm_words,
     compared_readers,
     leading_pair,
     minus,
     minus_first,
     usable_pairs,
-    with_arm,
 )
 from overread.reporting.sections.reader_results.reader_titles import arm_title, in_sentence, in_words, reader_title
 
@@ -50,12 +51,13 @@ def arms_page(evidence: ReportData) -> FirstPage:
     assert first is not None
     same = [p for p in usable_pairs(evidence) if p.reference == first.reference]
     level = next((number(c) for c in first.rows["confidence"] if c), 0.95)
-    new, usual = first.new, first.usual
+    others = _against_usual(first, same)
+    better = "in another arm" if len(others) > 1 else arm_words(first.new)
     return FirstPage(
         "Evidence report: reader study",
         str(evidence.study.get("question") or "").strip()
-        or f"Do readers do better {with_arm(new)} than {with_arm(usual)}?",
-        _answer(evidence, first),
+        or f"Do readers do better {better} than {arm_words(first.usual)}?",
+        _answer_of_arms(evidence, first, others) if len(others) > 1 else _answer(evidence, first),
         _more(first, same, evidence),
         _facts(evidence),
         arms_figure(evidence, first),
@@ -82,6 +84,41 @@ def _terms(same: Sequence[ArmPair], level: float) -> tuple[tuple[str, str], ...]
 _P_TERM = ("P", "The probability of a difference at least this large if there were none.")
 
 
+def _against_usual(first: ArmPair, same: Sequence[ArmPair]) -> list[ArmPair]:
+    """The pairs of the finding in which the usual arm is subtracted from another one, with a difference."""
+    metric = first.leading_measure
+    return [p for p in same if (p.usual, p.finding) == (first.usual, first.finding) and known(p.difference(metric))]
+
+
+def _answer_of_arms(evidence: ReportData, first: ArmPair, others: Sequence[ArmPair]) -> str:
+    """The range of the differences from the usual arm, and the test of all arms together."""
+    metric = first.leading_measure
+    rows = [(p, row) for p in others if (row := p.difference(metric)) is not None]
+    rows.sort(key=lambda each: number(each[1]["estimate"]))
+    of = f" for {in_words(first.title)}" if several_findings(evidence) else ""
+    usual = first.level(metric, first.usual)
+    level = f" ({fixed(usual['estimate'])})" if known(usual) else ""
+    ends = [
+        f"{spelled(row, signed=True, level=i == 0)} {arm_words(pair.new)}"
+        for i, (pair, row) in enumerate(rows[:: len(rows) - 1])
+    ]
+    clear = sum(side(row) != 0 for _, row in rows)
+    text = (
+        f"The difference in the mean {MEASURES[metric]} of the readers{of} from that {arm_words(first.usual)}{level} "
+        f"runs from {' to '.join(ends)}, with 0 outside the interval in {clear or 'none'} of {len(rows)}."
+    )
+    margins = [(p, said) for p in others if (said := _non_inferiority(p).strip())]
+    return " ".join([text, *_all_arms(first), *(f"{minus_first(p)}: {s[:1].lower()}{s[1:]}" for p, s in margins)])
+
+
+def _all_arms(pair: ArmPair) -> list[str]:
+    """The F test of equal means in all arms, where there is one."""
+    row = pair.all_arms(pair.leading_measure)
+    if not known(row) or row is None or number(row["p"]) != number(row["p"]):
+        return []
+    return [f"Equal means in all arms: P {p_phrase(row['p'])} (F test)."]
+
+
 def _answer(evidence: ReportData, pair: ArmPair) -> str:
     metric = pair.leading_measure
     row = pair.difference(metric)
@@ -96,7 +133,7 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
         return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (
-        f"The mean {name} of the readers{of} was {new} {with_arm(pair.new)} and {usual} {with_arm(pair.usual)}, a "
+        f"The mean {name} of the readers{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
         f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
         f"{_non_inferiority(pair)}"
     )
@@ -161,15 +198,16 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     if readers:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
         name = MEASURES[first.leading_measure]
-        said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {with_arm(first.new)}.")
+        said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {arm_words(first.new)}.")
     for metric in ("sensitivity", "specificity"):
         row = first.difference(metric)
         if metric != first.leading_measure and bounded(row):
-            said.append(f"{metric.capitalize()}: {spelled(row, signed=True)}.")
+            pair = f", {minus(first)}" if len({p.new for p in same}) > 1 else ""
+            said.append(f"{metric.capitalize()}{pair}: {spelled(row, signed=True)}.")
     said += _left_out(first)
     said += _over_findings(evidence, first, same)
     said.append(f"Reference standard: {in_sentence(first.reference)}.")
-    return " ".join(said)
+    return " ".join([*said, *agreement_of_arms(evidence)])
 
 
 def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> list[str]:
@@ -190,10 +228,14 @@ def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]
 
 
 def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Table:
-    """Each measure in both arms, with the difference; with several findings or arms a row for each."""
+    """Each measure in both arms, with the difference; with several findings or arms a row for each.
+
+    Of three or more arms each is compared with the usual one; the other pairs are in the section.
+    """
     pairs = list(dict.fromkeys((c.new, c.usual) for c in same))
     several = len({c.finding for c in same}) > 1
-    rows = [(c, metric, row) for c in same for metric in MEASURES if known(row := c.difference(metric))]
+    shown = [c for c in same if c.usual == first.usual]
+    rows = [(c, metric, row) for c in shown for metric in MEASURES if known(row := c.difference(metric))]
     metrics = list(MEASURES)
     rows.sort(key=lambda r: (r[0].finding != first.finding, r[0].finding, metrics.index(r[1])))
     body = []
@@ -206,15 +248,16 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
         last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num", note=_holm(row))
         body.append((Cell(title, kind=kind, note=pair), *cells, *last))
     one = len(pairs) == 1
-    titles = (
-        (arm_title(first.usual), arm_title(first.new), minus(first)) if one else ("Usual", "New", "New minus usual")
-    )
+    usual = arm_title(first.usual)
+    new, less = (arm_title(first.new), minus(first)) if one else ("Other arm", f"Other arm minus {usual}")
+    left = len(pairs) - len({c.new for c in shown})
+    more = f"{plural(left, 'other pair')} of arms {'is' if left == 1 else 'are'} in the sections below." if left else ""
     made = Table(
         "The mean of the readers in each arm",
-        (heads("Measure", *titles, "P"),),
+        (heads("Measure", usual, new, less, "P"),),
         tuple(body),
         note="With 95% interval.",
-        remark=_adjusted([row for _, _, row in rows]),
+        remark=f"{more} {_adjusted(same)}".strip(),
     )
     return first_rows(made, "rows")
 
@@ -229,8 +272,14 @@ def _holm(row: Row) -> str:
     return f"Holm {p_value(adjusted)}" if adjusted == adjusted else ""
 
 
-def _adjusted(rows: Sequence[Row]) -> str:
-    """Whether the P values are adjusted for the number of tests."""
-    if any(map(_holm, rows)):
-        return "Holm: adjusted over findings and pairs of arms."
-    return "P values are not adjusted for the number of measures." if len(rows) > 1 else ""
+def _adjusted(same: Sequence[ArmPair]) -> str:
+    """Whether the P values are adjusted for the number of tests, and over what."""
+    rows = [(m, row) for c in same for m in MEASURES if known(row := c.difference(m)) and row]
+    holm = {m for m, row in rows if _holm(row)}
+    if not holm:
+        return "P values are not adjusted for the number of measures." if len(rows) > 1 else ""
+    rates = holm - {"auc"}
+    over = ["sensitivity and specificity together" + ", AUC apart" * ("auc" in holm)] if rates else []
+    over += ["findings"] if len({c.finding for c in same}) > 1 else []
+    over += ["pairs of arms"] if len({(c.new, c.usual) for c in same}) > 1 else []
+    return f"Holm: adjusted over {'; '.join(over or ['findings and pairs of arms'])}."

@@ -109,10 +109,15 @@ def number_cell(row: Row | None, most: int = 0, *, digits: int = 3, signed: bool
         return Cell(MISSING, "num", note="not computed" if row is not None else "not evaluated")
     own = findings_of(row)
     note = f"over {own} of {most} findings" if own and own < most else ""
-    note = note or ("" if bounded(row) else "no interval")
+    note = note or ("" if bounded(row) else _no_interval(row))
     if constant(row):
         return Cell(fixed(row["estimate"], digits, signed=signed), "num", note=note or "no interval (no variation)")
     return Cell(interval(row["estimate"], row["low"], row["high"], digits, signed=signed), "num", note=note)
+
+
+def _no_interval(row: Row | None) -> str:
+    """That there is no interval; with the reason where the estimated variance is negative, which more data may mend."""
+    return "no interval (negative variance)" if code_of(row, "negative_variance") else "no interval"
 
 
 def leading_findings(evidence: ReportData, findings: Sequence[str]) -> list[str]:

@@ -27,9 +27,9 @@ AGREEMENT, SEEDS, DECISIONS = "agreement", "seeds", "decisions"
 def leading(evidence: ReportData) -> str:
     """The kind of the first page.
 
-    The first hypothesis that the study states goes before; then agreement, where the only reference standards are
-    derived from the reads; reads in two arms, reads and a model, pooled and single roles, decisions without
-    scores, training seeds, and else the models.
+    The first hypothesis that the study states goes before; then reads in two arms whose comparison has a number;
+    agreement, where the only reference standards are derived from the reads; reads and a model, pooled and single
+    roles, decisions without scores, training seeds, and else the models.
     """
     possible = [kind for kind, there in _possible(evidence).items() if there]
     asked = {"H1": POOLING, "H2": READER_STUDY}
@@ -45,8 +45,8 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
     beside = any(known(r) and contrast_of(r["contrast"], "rater") == READERS for r in differences)
     pooled = evidence.estimates.filter(pl.col("analysis") == "H1").height > 0
     return {
-        AGREEMENT: unstated(evidence),
         ARMS: any(known(p.difference(p.leading_measure)) for p in pairs(evidence)),
+        AGREEMENT: unstated(evidence),
         READER_STUDY: beside,
         POOLING: pooled,
         READERS_ALONE: rows.height > 0 and not evidence.cast.raters,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from overread import codes
+from overread.codes import Code
 from overread.codes.sentences import Printed, printed
 from overread.reporting.blocks import Cell, Paragraph, Section, Table, appendix, heads, table
 from overread.reporting.export.markdown import inline
@@ -66,22 +67,23 @@ def _with_references(sentence: Printed) -> str:
 
 def _method_table(evidence: ReportData) -> Table:
     """Each method with the number of estimates that it gave; parameters that differ from row to row are left out."""
-    rows: dict[tuple[str, str, str], list[str]] = {}
-    for analysis, metric, code, method in (
-        computed(evidence).select("analysis", "metric", "method_code", "method").rows()
-    ):
-        names = " ".join(c.name for c in codes.decode(code or ""))
-        rows.setdefault((analysis, metric, names), []).append(method or "not recorded")
+    rows: dict[tuple[str, str, str], list[tuple[Code, ...]]] = {}
+    for analysis, metric, code in computed(evidence).select("analysis", "metric", "method_code").rows():
+        found = tuple(codes.decode(code or ""))
+        names = " ".join(f"{c.name}({','.join(key for key, _ in c.parameters)})" for c in found)
+        rows.setdefault((analysis, metric, names), []).append(found)
     body = tuple(
-        (Cell(column_words(a)), Cell(column_words(m)), Cell(_example(found)), Cell(count(len(found)), kind="num"))
-        for (a, m, _), found in sorted(rows.items())
+        (Cell(column_words(a)), Cell(column_words(m)), Cell(_in_common(found)), Cell(count(len(found)), kind="num"))
+        for (a, m, _), found in sorted(rows.items(), key=lambda each: each[0])
     )
     head = heads("Analysis", "Metric", "Method", "Estimates")
     return table("Methods of the estimates in this report.", (head,), body, compact=True)
 
 
-def _example(methods_found: Sequence[str]) -> str:
-    """The method of these rows; where its numbers differ between rows, that of the first one, so marked."""
-    different = dict.fromkeys(methods_found)
-    first = next(iter(different))
-    return first if len(different) == 1 else f"{first} (for example)"
+def _in_common(rows: Sequence[Sequence[Code]]) -> str:
+    """The methods of rows that used the same ones; parameters that differ between the rows are shown as "…".
+
+    >>> _in_common([codes.decode("obuchowski scale_logit_t(df=22.5)"), codes.decode("obuchowski scale_logit_t(df=9)")])
+    'Obuchowski, clustered by patient, logit scale, t with … df'
+    """
+    return ", ".join(codes.pattern("methods", each) for each in zip(*rows, strict=True)) or "not recorded"

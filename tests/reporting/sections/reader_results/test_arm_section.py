@@ -150,3 +150,12 @@ def test_a_figure_shows_both_arms_of_every_reader(evidence):
     figure = next(b for b in section.blocks if isinstance(b, Figure) and b.name.startswith("arms-"))
     drawn = figure.numbers.filter(figure.numbers["row"] == "Reader 4")
     assert drawn["estimate"].to_list() == pytest.approx([0.973108, 0.999356, 0.026248])
+
+
+def test_the_analysis_of_variance_of_all_arms_is_shown_once(evidence):
+    third = [
+        reader_rows.row("auc_difference", 0.01, -0.02, 0.04, 0.5, at=reader_rows.TEST, arm="film", contrast=f"arm:{a}")
+        for a in (USUAL, NEW)
+    ]
+    section = comparison_of_arms(evidence([*reader_rows.arm_rows(), *third]))
+    assert str(section.blocks).count("analysis of variance of the AUC") == 1

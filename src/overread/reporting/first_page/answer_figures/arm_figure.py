@@ -13,7 +13,7 @@ from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import number_cell
 from overread.reporting.number_format import number
 from overread.reporting.report_data import ReportData, Row
-from overread.reporting.sections.reader_results.arm_pairs import MEASURES, ArmPair, minus, with_arm
+from overread.reporting.sections.reader_results.arm_pairs import MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import arm_title, arms, in_words, reader_title
 
 
@@ -49,7 +49,7 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
         name="answer",
         caption="Line: 95% interval; that of the mean is for readers and cases like these, that of one "
         "reader for cases like these.",
-        title=f"Each reader{of}: {name} {with_arm(pair.usual)} and {with_arm(pair.new)}",
+        title=f"Each reader{of}: {name} {arm_words(pair.usual)} and {arm_words(pair.new)}",
         note=f"Right: {minus(pair)}.",
     )
 

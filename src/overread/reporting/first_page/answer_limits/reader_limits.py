@@ -2,50 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
-from overread.reporting.first_page.answer_limits.limit_codes import account_codes, noted
+from overread import codes
+from overread.codes import Code
+from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import ARMS, leading
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import ReportData, pick
-from overread.reporting.sections.reader_results.arm_pairs import compared_readers
-from overread.reporting.sections.reader_results.reader_titles import OTHERS, arms, in_sentence
+from overread.reporting.sections.reader_results.arm_pairs import compared_readers, leading_pair
+from overread.reporting.sections.reader_results.reader_titles import (
+    DERIVED,
+    OTHERS,
+    REFERENCE_NOTES,
+    arms,
+    in_sentence,
+)
 
 _UNIDENTIFIED = "dawid_skene_refused"
+_LAST = 40  # after every other limit
 
 
 def reader_made(evidence: ReportData) -> list[Limitation]:
-    """Reference standards made from reads of the readers who are judged by them."""
+    """Reference standards made from reads of the readers who are judged by them.
+
+    Those that were derived without being asked for limit nothing else: they come last, unless the answer is by one.
+    """
     found = arms(evidence)
     if not found:
         return []
-    own = [r for r in found[0].references if r in found[0].made]
-    favour = [in_sentence(r) for r in own if r != OTHERS]
-    if not favour:
-        return []
-    n = len(found[0].references)
-    text = f"Results under {listed(favour)} favour the readers."
-    if OTHERS in own:
-        text += f" {in_sentence(OTHERS)[:1].upper()}{in_sentence(OTHERS)[1:]} leaves out the reader who is evaluated."
-    verb = "is" if len(own) == 1 else "are"
-    head = f"{count(len(own))} of {plural(n, 'reference standard')} {verb} made from reads of these readers."
-    return [Limitation(3, f"{plural(len(own), 'reference standard')} made by these readers", head, text, "readers")]
+    numbers = {r for reads in found for r in reads.frame.filter(pl.col("estimate").is_not_nan())["reference"]}
+    shown = [r for r in dict.fromkeys(r for reads in found for r in reads.references) if r in numbers]
+    own = [r for r in shown if any(r in reads.made for reads in found)]
+    asked = evidence.config.get("references") or ()
+    unasked = [r for r in own if r in DERIVED and r not in asked]
+    said = []
+    for made, verb, short in (
+        ([r for r in own if r not in unasked], "made", "made by these readers"),
+        (unasked, "derived", "derived from these reads"),
+    ):
+        favour = [in_sentence(r) for r in made if r != OTHERS]
+        if not favour:
+            continue
+        text = f"Results under {listed(favour)} favour the readers."
+        if OTHERS in made:
+            text += f" {_capital(in_sentence(OTHERS))} leaves out the reader who is evaluated."
+        head = (
+            f"{count(len(made))} of {plural(len(shown), 'reference standard')} {'is' if len(made) == 1 else 'are'} "
+            f"{verb} from reads of these readers."
+        )
+        rank = _LAST if made is unasked and not _answered_by(evidence, unasked) else 3
+        said.append(Limitation(rank, f"{plural(len(made), 'reference standard')} {short}", head, text, "readers"))
+    return said
+
+
+def _answered_by(evidence: ReportData, references: Sequence[str]) -> bool:
+    """Whether the answer of the first page is about one of these references."""
+    first = leading_pair(evidence) if leading(evidence) == ARMS else None
+    return first is not None and first.reference in references
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def dawid_skene(evidence: ReportData) -> list[Limitation]:
-    """Dawid-Skene was asked for and is not identified."""
-    asked = "dawid-skene" in (evidence.config.get("references") or ())
-    rows = evidence.estimates.filter(pl.col("note_codes").fill_null("") != "").iter_rows(named=True)
-    found = noted(rows, _UNIDENTIFIED) if asked else []
-    lost = account_codes(evidence, _UNIDENTIFIED) if asked else []
-    if not found and not lost:
+    """Dawid-Skene was asked for and is not identified, with the reasons."""
+    if "dawid-skene" not in (evidence.config.get("references") or ()):
         return []
-    text = "It was asked for and is not used: the reads do not determine it."
-    named = evidence.vocabulary.ordered({str(c["finding"]) for c in (*found, *(code for code, _ in lost))})
+    noted = evidence.estimates["note_codes"].unique().drop_nulls().to_list()
+    texts = [*noted, *evidence.account["reason_code"].drop_nulls().to_list()]
+    lost: dict[str, list[str]] = {}  # the reasons by finding
+    for found in map(codes.decode, texts):
+        for code in found:
+            if code.name == _UNIDENTIFIED:
+                reasons = [_reason(c) for c in found if c.name in REFERENCE_NOTES]
+                own = lost.setdefault(str(code["finding"]), [])
+                own += [r for r in reasons if r not in own]
+    if not lost:
+        return []
+    named = evidence.vocabulary.ordered(set(lost))
     read = {f for reads in arms(evidence) for f in reads.findings}
     of = "" if set(named) >= read else f" for {listed([evidence.heading(f).lower() for f in named])}"
-    return [Limitation(3, f"Dawid-Skene not identified{of}", f"Dawid-Skene is not identified{of}.", text, "account")]
+    why = {f: "; ".join(lost[f]) for f in named if lost[f]}
+    same = len(set(why.values())) == 1
+    reasons = [w if same else f"{evidence.heading(f).lower()}: {w}" for f, w in why.items()][: 1 if same else None]
+    why_not = f": {'. '.join(reasons)}" if reasons else ""
+    text = f"It was asked for and is not used, because the reads do not determine it{why_not}."
+    return [Limitation(3, f"Dawid–Skene not identified{of}", f"Dawid–Skene is not identified{of}.", text, "account")]
+
+
+def _reason(code: Code) -> str:
+    """A reason in words, without the list of readers."""
+    text = codes.render("notes", code)
+    return text.partition(":")[0] if any(name.endswith("readers") for name, _ in code.parameters) else text
 
 
 def few_readers(evidence: ReportData) -> list[Limitation]:

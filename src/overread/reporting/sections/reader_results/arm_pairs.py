@@ -69,6 +69,12 @@ class ArmPair:
         """The test against the margin, None where no margin was stated."""
         return _best(r for r in self._differences(metric, READERS) if value_at(r["at"], MARGIN))
 
+    def all_arms(self, metric: str) -> Row | None:
+        """The F test that the means of all arms are equal, None where there is none."""
+        at = (self.difference(metric) or {}).get("at")
+        found = self._found.get(("f_statistic", READERS, ALL_ARMS, ""), [])
+        return next((r for r in found if r["at"] == at), None)
+
     def level(self, metric: str, arm: str, rater: str = READERS) -> Row | None:
         """The performance in one arm. Of the readers together it is their mean where the arms were compared by it."""
         rows = [r for r in self._found.get((metric, rater, arm, ""), ()) if known(r)]
@@ -98,15 +104,19 @@ class ArmPair:
         return (new, usual) if same else None
 
     def readers(self) -> list[str]:
-        """The readers with a row in either arm, by name."""
+        """The readers with a number in either arm, by name."""
         return self._named(self._readers_of(self.new) | self._readers_of(self.usual))
 
     def readers_of_both(self) -> list[str]:
-        """The readers with a row in each arm, by name."""
+        """The readers with a number in each arm, by name."""
         return self._named(self._readers_of(self.new) & self._readers_of(self.usual))
 
     def _readers_of(self, arm: str) -> set[str]:
-        return {rater for _, rater, own, _ in self._found if own == arm}
+        return {
+            rater
+            for (metric, rater, own, contrast), rows in self._found.items()
+            if own == arm and metric in MEASURES and not contrast and any(map(known, rows))
+        }
 
     def _named(self, raters: set[str]) -> list[str]:
         return sorted((r for r in raters if r and not r.startswith("(")), key=natural)
@@ -200,28 +210,14 @@ def _best(rows: Iterable[Row]) -> Row | None:
 
 
 def arm_words(arm: str) -> str:
-    """An arm within a sentence.
+    """An arm within a sentence; whose help an aided reader had is not known from the name of the arm.
 
-    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("2")
-    ('in unaided reading', 'in aided reading (score, map)', 'in arm 2')
+    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("cine"), arm_words("2")
+    ('in unaided reading', 'in aided reading (score, map)', 'with cine', 'in arm 2')
     """
     kind, _, help_of = arm.partition(":")
     if kind in ("aided", "unaided"):
         return f"in {kind} reading" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
-    return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
-
-
-def with_arm(arm: str) -> str:
-    """The readers of an arm within a sentence on what they had.
-
-    >>> with_arm("unaided"), with_arm("aided:score+map"), with_arm("cine"), with_arm("2")
-    ('without the help of the model', 'with the help of the model (score, map)', 'with cine', 'in arm 2')
-    """
-    kind, _, help_of = arm.partition(":")
-    if kind == "unaided":
-        return "without the help of the model"
-    if kind == "aided":
-        return "with the help of the model" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
     return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
 
 

@@ -70,7 +70,8 @@ def comparison_of_arms(evidence: ReportData) -> Section:
         blocks += [Paragraph(evidence.heading(finding), kind="heading")] if several else []
         own = [p for p in shown if p.finding == finding]
         for i, pair in enumerate(own):
-            made = _pair_blocks(evidence, pair, heading=len(own) > 1)
+            once = all(p.reference != pair.reference for p in own[:i])  # the analysis of variance is of all arms
+            made = _pair_blocks(evidence, pair, heading=len(own) > 1, variance=once)
             blocks += made if i == 0 or pair.new != own[0].new else [appendix(_folded_title(pair), tuple(made[1:]))]
     blocks += _not_compared(found)
     blocks += times
@@ -83,7 +84,7 @@ def _folded_title(pair: ArmPair) -> str:
     return f"{pair.title}, {minus(pair)}; reference standard: {where}"
 
 
-def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool) -> list[Block]:
+def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool, variance: bool) -> list[Block]:
     """One pair: the sentence for a paper, the means, the curves, each reader, the analysis of variance."""
     title = f"{minus_first(pair)}; reference standard: {in_sentence(pair.reference)}"
     blocks: list[Block] = [Paragraph(title, kind="heading")] if heading else []
@@ -102,7 +103,7 @@ def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool) -> list[
         )
         blocks += [figure] if figure else []
     blocks.append(_readers_table(pair))
-    analysis = [made for m in pair.measures for made in _variance_tables(pair, m)]
+    analysis = [made for m in pair.measures for made in _variance_tables(pair, m)] if variance else []
     return [*blocks, *([Folded("Analysis of variance and variance components", tuple(analysis))] if analysis else [])]
 
 

@@ -190,13 +190,24 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         by_all = () if isinstance(stated, dict) else stated  # named readers are not judged by what they made
         made = frozenset({*DERIVED, *by_all, *_from_readers(every)})
         names = evidence.vocabulary.ordered(frame["finding"].unique().to_list())
-        shown = references(evidence, frame["reference"])
+        shown = references(evidence, _with_results(frame))
         models, only = evidence.cast.raters, len(levels) == 1
         named, undrawn = _made_by_named(evidence) - made, frozenset(models) - {*drawn_models(evidence)}
         found.append(
             ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named, undrawn)
         )
     return found
+
+
+def _with_results(frame: pl.DataFrame) -> list[str]:
+    """The labels, and of the derived references those with a number: one that is not identified gives no results.
+
+    One under which arms are not compared stays, so that the comparison of arms gives the reason.
+    """
+    labels = [r for r in frame["reference"].unique() if r not in DERIVED]
+    shown = pl.col("estimate").is_not_nan() | pl.col("contrast").str.starts_with("arm:")
+    derived = frame.filter(pl.col("reference").is_in([*DERIVED]) & shown)["reference"].unique()
+    return [*labels, *derived] if set(labels) - {""} or derived.len() else frame["reference"].unique().to_list()
 
 
 def _made_by_named(evidence: ReportData) -> frozenset[str]:

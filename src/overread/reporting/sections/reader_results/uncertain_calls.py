@@ -1,0 +1,29 @@
+"""How the readers' uncertain calls count, with their number."""
+
+from __future__ import annotations
+
+from overread import codes
+from overread.reporting.number_format import count, listed, plural
+from overread.reporting.report_data import ReportData
+from overread.reporting.sections.reader_results.reader_titles import in_words
+
+_EXCLUDED, _RECODED = "uncertain_calls_excluded", "uncertain_calls_recoded"
+
+
+def uncertain_calls(evidence: ReportData) -> str:
+    """How many calls were uncertain, for which findings, and what they count as; "" where none was.
+
+    The number is that of the account: reads, of every arm.
+    """
+    found = {
+        str(code["finding"]): (int(row["count"]), "excluded" if code.name == _EXCLUDED else f"taken as {code['state']}")
+        for row in evidence.account.iter_rows(named=True)
+        for code in codes.decode(row["reason_code"] or "")
+        if code.name in (_EXCLUDED, _RECODED)
+    }
+    if not found:
+        return ""
+    n, how = sum(k for k, _ in found.values()), next(iter(found.values()))[1]
+    each = [f"{in_words(evidence.heading(f))} {count(found[f][0])}" for f in evidence.vocabulary.ordered(set(found))]
+    verb = "is" if n == 1 else "are"
+    return f"{plural(n, 'uncertain call')} {verb} {how} ({listed(each)})."
