@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ from overread.evaluation.models.seed_variation import seeds
 from overread.evaluation.models.site_pairs import pairs_across_sites
 from overread.evaluation.models.standalone import discrimination, operating
 from overread.evaluation.progress import Progress, advancing, reporting
-from overread.evaluation.readers.reader_analyses import analyse_reads
+from overread.evaluation.readers.reader_analyses import analyse_reads, begin_tests
 from overread.evaluation.subgroups.case_groups import check_groups, single_levels
 from overread.evaluation.subgroups.group_analyses import subgroup_rows
 from overread.stats.random_numbers import Random, generator
@@ -143,6 +144,7 @@ def evaluate(
     protocol_hash: str = "",
     notes: Sequence[tables.Note] = (),
     progress: Progress | None = None,
+    pool: Executor | None = None,
 ) -> Evidence:
     """Evaluate every rater and return the evidence as tables.
 
@@ -176,6 +178,8 @@ def evaluate(
         Changes of identifiers made while the tables were read; they are added to the account.
     progress : callable, optional
         Called with per cent done and 100.
+    pool : concurrent.futures.Executor, optional
+        Processes, of which one does a part of the analyses of reads beside this one.
 
     Returns
     -------
@@ -202,6 +206,7 @@ def evaluate(
         joined = join_tables(inputs.images, inputs.labels, inputs.predictions, config, reads=inputs.reads)
         next(stages)
         context, reading = _contexts(inputs, joined, config, (models or {}, locked), rng)
+        tests = None if reading is None else begin_tests(reading, pool)
         next(stages)
         rows: list[Row] = []
         curves: list[Row] = []
@@ -218,8 +223,8 @@ def evaluate(
         analysis_rows, verdicts = h1(context, protocol_hash=protocol_hash)
         rows += analysis_rows
         next(groups)
-        if reading is not None:
-            analysis_rows, points, claims = analyse_reads(reading, protocol_hash=protocol_hash)
+        if reading is not None and tests is not None:
+            analysis_rows, points, claims = analyse_reads(reading, tests, protocol_hash=protocol_hash)
             rows, curves, verdicts = rows + analysis_rows, curves + points, verdicts + claims
         next(groups, None)
         next(stages)

@@ -291,7 +291,7 @@ def evaluate(
         given = _read(images, labels, predictions, chosen, **further)
         shown = partial(_first_part, told)
         with _record(given, chosen, out) as keep:
-            evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown)))
+            evidence = keep(given.completed(evaluation.evaluate(**given.arguments(chosen), progress=shown, pool=pool)))
         report_stage.write_report(out, out / "report", title=title, models=given.folders, pool=pool)
         told(100, 100)
     return EvaluationResult(evidence, chosen, given, out)

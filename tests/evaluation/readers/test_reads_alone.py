@@ -1,5 +1,8 @@
 """Reads without a model: the same numbers as beside one, from reads alone, with labels, and with images."""
 
+import pickle
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import polars as pl
@@ -114,3 +117,31 @@ def test_a_labelled_case_without_a_score_is_counted_without_images_too():
     config = EvaluationConfig(replicates=100, subgroups=(), missing_allowed={"scores": 0.5})
     account = evaluate(None, labels(), scores().head(5), config, rng=0).account
     assert account.filter(pl.col("reason_code").str.contains("labelled_not_scored"))["count"].to_list() == [1]
+
+
+class Later(Executor):
+    """A pool that begins nothing, or does the work at once, or whose process is ended from outside."""
+
+    def __init__(self, kind: str):
+        self.kind, self.asked = kind, 0
+
+    def submit(self, function, *arguments, **options):
+        """Return the future of a call."""
+        self.asked += 1
+        future = Future()
+        if self.kind == "ended":
+            future.set_running_or_notify_cancel()
+            future.set_exception(BrokenProcessPool())
+        elif self.kind == "at once":
+            future.set_running_or_notify_cancel()
+            future.set_result(pickle.loads(pickle.dumps(function))(*pickle.loads(pickle.dumps(arguments)), **options))
+        return future
+
+
+@pytest.mark.parametrize("kind", ["not begun", "at once", "ended"])
+def test_another_process_changes_no_row(kind):
+    given = {"rng": 0, "reads": reads()}
+    pool = Later(kind)
+    apart = evaluate(None, labels(), None, CONFIG, pool=pool, **given).estimates
+    assert pool.asked == 1
+    assert apart.equals(evaluate(None, labels(), None, CONFIG, **given).estimates, null_equal=True)

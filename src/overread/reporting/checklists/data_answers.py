@@ -15,7 +15,7 @@ from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.number_format import count, fixed, listed, plural, share
 from overread.reporting.report_data import MEAN, ReportData, left_out, overall
 from overread.reporting.sections.reader_results.reader_titles import arms
-from overread.reporting.sections.reader_results.uncertain_calls import uncertain_calls
+from overread.reporting.sections.reader_results.uncertain_calls import handling_of_calls
 from overread.tables import counted
 
 _SPLITS = {"split_by_patient": "Split by patient", "split_by_time": "Split by date", "split_given": "Split as supplied"}
@@ -156,7 +156,7 @@ def uncertain_labels(evidence: ReportData) -> Found | None:
     again = "Analyses were repeated with other ways of handling them." if repeated else ""
     none = "" if unstated(evidence) else "No label of an evaluated case was uncertain."
     called = any(not reads.graded(f) for reads in arms(evidence) for f in reads.findings)
-    calls = uncertain_calls(evidence) or ("No call of a reader was uncertain." if called else "")
+    calls = handling_of_calls(evidence) or ("No call of a reader was uncertain." if called else "")
     labels = f"{told} {again}".strip() or none
     return Found("methods", f"{labels} {calls}".strip())
 

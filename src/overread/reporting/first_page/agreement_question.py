@@ -33,7 +33,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arm_title,
     with_calls,
 )
-from overread.reporting.sections.reader_results.uncertain_calls import uncertain_calls
+from overread.reporting.sections.reader_results.uncertain_calls import handling_of_calls
 
 _DERIVED = (MAJORITY, OTHERS, DAWID_SKENE)
 
@@ -243,7 +243,7 @@ def _more(own: Agreement) -> str:
     said = ["No reference standard was supplied: agreement is not accuracy."]
     if own.blocks:
         said.append(_within_blocks(own))
-    said += [text for text in (uncertain_calls(own.evidence),) if text and not own.graded]
+    said += [text for text in (handling_of_calls(own.evidence),) if text and not own.graded]
     derived = set(own.evidence.estimates.filter(pl.col("analysis") == "readers")["reference"].unique()) & {*_DERIVED}
     if derived:
         said.append("Rates under references derived from the same reads are in the section on readers.")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from overread.reporting.blocks import Table
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_figures.model_figures import models_figure
+from overread.reporting.first_page.answer_figures.model_tables import findings_table, models_table
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     AUC_WITHIN_TERM,
@@ -27,7 +28,6 @@ from overread.reporting.first_page.mean_aucs import (
     same_site,
     sites_line,
 )
-from overread.reporting.first_page.model_tables import findings_table, models_table
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import ReportData, in_order
 from overread.reporting.seed_rows import seeds_apart

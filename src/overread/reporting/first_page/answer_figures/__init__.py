@@ -1,1 +1,1 @@
-"""The figures of the first page that show the answer of models and of arms."""
+"""The figures and tables of the first page that show the answer of models and of arms."""

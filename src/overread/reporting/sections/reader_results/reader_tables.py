@@ -37,7 +37,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     reference_title,
     with_calls,
 )
-from overread.reporting.sections.reader_results.uncertain_calls import uncertain_calls
+from overread.reporting.sections.reader_results.uncertain_calls import handling_of_calls
 
 _POLICIES = {"absent": "as absent", "present": "as present", "ignore": "excluded"}
 _AMONG = (
@@ -298,7 +298,7 @@ def agreement_blocks(evidence: ReportData, found: list[ReadRows]) -> list[Block]
     frame = with_calls(frame)
     frame = frame.filter(pl.col("call").is_in([policy, ""])) if policy in set(frame["call"]) else frame
     blocks: list[Block] = [Paragraph("Agreement", kind="heading")]
-    unsure = uncertain_calls(evidence)
+    unsure = handling_of_calls(evidence)
     blocks += [Paragraph(unsure)] if unsure else []
     levels = sorted(frame["level"].unique().to_list(), key=lambda a: (a != "unaided", a))
     for level in levels:

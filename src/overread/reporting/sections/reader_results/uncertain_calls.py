@@ -10,7 +10,7 @@ from overread.reporting.sections.reader_results.reader_titles import in_words
 _EXCLUDED, _RECODED = "uncertain_calls_excluded", "uncertain_calls_recoded"
 
 
-def uncertain_calls(evidence: ReportData) -> str:
+def handling_of_calls(evidence: ReportData) -> str:
     """How many calls were uncertain, for which findings, and what they count as; "" where none was.
 
     The number is that of the account: reads, of every arm.
