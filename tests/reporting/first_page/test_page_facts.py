@@ -26,3 +26,9 @@ def test_only_readers_whose_reads_are_analysed_are_counted(evidence_folder):
     evidence = read_evidence(evidence_folder(rows), {})
     assert "2 readers" in made_line(evidence)
     assert dict(facts(evidence))["readers"] == "2"
+
+
+def test_readers_whose_agreement_alone_is_known_are_counted(evidence_folder):
+    read = {"analysis": "agreement", "finding": "edema", "subgroup": "read", "level": "unaided", "rater": "(readers)"}
+    evidence = read_evidence(evidence_folder([row("fleiss_kappa", 0.6, 0.5, 0.7, n_readers=6, **read)]), {})
+    assert "6 readers" in made_line(evidence)

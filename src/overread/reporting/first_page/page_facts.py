@@ -52,7 +52,9 @@ def _readers(evidence: ReportData) -> int:
     """How many readers have a number that is of their reads: not those who only practised or were left out."""
     rows = pick(evidence.estimates, analysis="readers").filter(pl.col("arm") != "model", pl.col("rater") != READERS)
     of_reads = ~pl.col("metric").cast(pl.String).is_in(_OF_SITTINGS) & pl.col("estimate").is_not_nan()
-    return rows.filter(of_reads, ~pl.col("rater").str.starts_with("("))["rater"].n_unique()
+    judged = rows.filter(of_reads, ~pl.col("rater").str.starts_with("("))["rater"].n_unique()
+    agreeing = pick(evidence.estimates, analysis="agreement", rater=READERS).filter(pl.col("estimate").is_not_nan())
+    return judged or max((int(n) for n in agreeing["n_readers"].drop_nulls()), default=0)  # judged by no reference
 
 
 def _reads(evidence: ReportData) -> int:
