@@ -193,8 +193,8 @@ def test_what_is_no_table_is_refused(given, found):
 
 def test_an_argument_of_one_table_takes_one(tmp_path):
     files = [tmp_path / f"{i}.csv" for i in range(2)]
-    with pytest.raises(InputError, match="images: expected one table; found 2"):
-        ov.evaluate(files, files[0], files[0])
+    with pytest.raises(InputError, match="sittings: expected one table; found 2"):
+        ov.evaluate(reads=files[0], sittings=files)
 
 
 def test_the_page_names_every_public_name():

@@ -346,7 +346,7 @@ def _missing(
                     "a score for every labelled case and finding",
                     f"{cases:,} of {total:,} cases ({cases / total:.1%}) without one",
                     examples=lone.select(pl.format("{} {}", *KEY)).to_series().head(5),
-                    do=f"Score them, or allow it: {allowed('scores', cases / total)}.",
+                    do=f"Score them, or allow it: {allowed('evaluation.missing_allowed.scores', cases / total)}.",
                 )
             )
         reason = codes.note("labelled_not_scored", rater=rater, share=share_of(cases, total), of=total)

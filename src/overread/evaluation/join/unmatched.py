@@ -98,11 +98,11 @@ def share_of(count: int, total: int) -> str:
 def allowed(setting: str, share: float) -> str:
     """Say how a share of missing rows is allowed, on the command line and in a file.
 
-    >>> allowed("labels", 0.79)
+    >>> allowed("evaluation.missing_allowed.labels", 0.79)
     '--set missing_allowed.labels=0.83 (evaluation.missing_allowed.labels = 0.83 in a file)'
     """
-    name = setting.rpartition(".")[2]
-    return f"--set missing_allowed.{name}={roomy(share)} (evaluation.missing_allowed.{name} = {roomy(share)} in a file)"
+    key = setting.partition(".")[2]  # without the section
+    return f"--set {key}={roomy(share)} ({setting} = {roomy(share)} in a file)"
 
 
 def roomy(share: float) -> str:
