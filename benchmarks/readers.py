@@ -3,8 +3,8 @@
     python benchmarks/readers.py [--replicates 2000]
 
 Reads alone: 15,000 cases x 3 reads by 17 readers x 10 findings; at most 30 s and 1 GB are asked. Models and readers:
-ten models, 500 cases, 5 findings and 3 readers; at most 20 s are asked. The report alone is a command of its own, with its
-start. Studies are simulated. A small study is evaluated first, so that kernels are compiled.
+ten models, 500 cases, 5 findings and 3 readers; at most 20 s are asked. The report alone is a command of its own, with
+its start. Studies are simulated. A small study is evaluated first, so that kernels are compiled.
 """
 
 from __future__ import annotations
