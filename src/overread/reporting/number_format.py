@@ -143,6 +143,15 @@ def seconds(value: Any) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def capital(text: str) -> str:
+    """A text at the start of a sentence; the other letters stay as they are.
+
+    >>> capital("mean AUC of acme"), capital("")
+    ('Mean AUC of acme', '')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def plural(n: int, noun: str, nouns: str = "") -> str:
     """A count with its noun.
 

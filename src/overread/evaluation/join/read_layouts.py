@@ -46,6 +46,7 @@ from overread.tables.frames import NamedFrame
 
 UNAIDED = "unaided"  # the arm of reads without an arm
 _BOXES = (("xmin", "ymin", "xmax", "ymax"), ("x", "y", "width", "height"))
+_ARMS = ("modality", "treatment", "technique", "test", "condition")  # what the column of arms may be called
 _NOTHING = "no_finding"  # what a row without a box may name
 
 
@@ -90,9 +91,6 @@ def reads(
     columns = as_named(columns, one | arms, file.frame)
     like = findings_like(file.frame, columns, "reads")
     return Read(checked, unused, columns, file.dialect, (*dropped, *left), tuple(notes), like)
-
-
-_ARMS = ("modality", "treatment", "technique", "test", "condition")
 
 
 def _arm_of_several(frame: pl.DataFrame, path: Given) -> dict[str, str]:

@@ -8,7 +8,7 @@ import polars as pl
 
 from overread.reporting.checklists.guideline_items import Found
 from overread.reporting.methods.methods_section import fact_sentences
-from overread.reporting.number_format import count, fixed, listed, plural
+from overread.reporting.number_format import capital, count, fixed, listed, plural
 from overread.reporting.report_data import ReportData, at_title, value_at, with_key
 
 
@@ -93,7 +93,7 @@ def output(evidence: ReportData) -> Found | None:
     if not points:
         return None
     note = rows["note"].drop_nulls().unique().sort().to_list()
-    chosen = f" {note[0][:1].upper()}{note[0][1:]}." if note else ""
+    chosen = f" {capital(note[0])}." if note else ""
     return Found("operating", f"A score per finding; {listed(points)}.{chosen}")
 
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
 from overread.reporting.figures.drawing_style import COLOURS, GREY, INK, PALE, RULE, canvas, drawing, svg
-from overread.reporting.number_format import count
+from overread.reporting.number_format import capital, count
 from overread.tables import counted
 
 _LINE, _PAD, _SPACE = 0.165, 0.12, 0.24  # inches
@@ -37,7 +37,7 @@ def overall(flow: pl.DataFrame) -> pl.DataFrame:
 
 def step_title(step: str) -> str:
     """How a step is headed."""
-    return "Read from the sources" if step == "read" else step[:1].upper() + step[1:]
+    return "Read from the sources" if step == "read" else capital(step)
 
 
 def stages(flow: pl.DataFrame) -> list[Stage]:

@@ -30,6 +30,7 @@ from overread.reporting.figures.drawing_style import (
     small,
     svg,
 )
+from overread.reporting.number_format import capital
 
 _WIDE, _PHONE = PanelGrid(WIDTH, 3, head=0.5), PanelGrid(NARROW, 1, head=0.5)
 _SPARE = 12  # entries of the key that fit beside the panels
@@ -201,7 +202,7 @@ def _models(key: LegendKey) -> list[tuple[Any, str]]:
         "Pointwise confidence band",
     )
     mark: dict[str, Any] = {"ls": "", "ms": 7, "mfc": "white", "mec": INK, "mew": 1.3}
-    points = [(Line2D([], [], marker=THRESHOLD_MARKS[i % 4], **mark), f"{p[:1].upper()}{p[1:]}") for i, p in key.points]
+    points = [(Line2D([], [], marker=THRESHOLD_MARKS[i % 4], **mark), capital(p)) for i, p in key.points]
     return [*lines, *([band] if key.curves else []), *points]
 
 

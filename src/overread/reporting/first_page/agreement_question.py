@@ -22,7 +22,7 @@ from overread.reporting.first_page.first_page_parts import (
     number_cell,
     spelled,
 )
-from overread.reporting.number_format import count, fixed, interval, listed, number, plural
+from overread.reporting.number_format import capital, count, fixed, interval, listed, number, plural
 from overread.reporting.report_data import ReportData, Row, at_values, value_at
 from overread.reporting.sections.reader_results.arm_pairs import arm_words
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -135,7 +135,7 @@ def agreement_of_arms(evidence: ReportData) -> list[str]:
     several = len({f for own in every for f in own.findings}) > 1
     shares = [f"{percent(own.row(finding, own.equal))} {arm_words(own.arm)}" for own in every]
     what, of = every[0].equal.name, f" for {_heading(every[0], finding)}" if several else ""
-    return [f"No reference standard was supplied. {what[:1].upper()}{what[1:]} of the readers{of}: {listed(shares)}."]
+    return [f"No reference standard was supplied. {capital(what)} of the readers{of}: {listed(shares)}."]
 
 
 def agreements(evidence: ReportData) -> list[Agreement]:
@@ -210,7 +210,7 @@ def _answer(every: Sequence[Agreement]) -> str:
         pairs = [(each.row(finding, own.equal), each.row(finding, own.leading)) for each in every]
         values = [f"{percent(share)}, and {name} {spelled(kappa, level=False)}" for share, kappa in pairs]
         rest = "".join(f"; {arm_words(e.arm)} {value}" for e, value in zip(others, values[1:], strict=True))
-        return f"{what[:1].upper()}{what[1:]} among {n} for {_heading(own, finding)} is {values[0]}{rest}."
+        return f"{capital(what)} among {n} for {_heading(own, finding)} is {values[0]}{rest}."
     said = []
     if kappas:
         low, high = _ends(kappas)

@@ -29,7 +29,7 @@ from overread.reporting.first_page.first_page_parts import (
     undecided,
 )
 from overread.reporting.first_page.page_facts import facts
-from overread.reporting.number_format import fixed, limit, listed, number, p_phrase, p_value, plural
+from overread.reporting.number_format import capital, fixed, limit, listed, number, p_phrase, p_value, plural
 from overread.reporting.report_data import ReportData, Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
@@ -39,7 +39,6 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     compared_readers,
     leading_pair,
     minus,
-    minus_first,
     usable_pairs,
 )
 from overread.reporting.sections.reader_results.reader_titles import arm_title, in_sentence, in_words, reader_title
@@ -108,7 +107,7 @@ def _answer_of_arms(evidence: ReportData, first: ArmPair, others: Sequence[ArmPa
         f"runs from {' to '.join(ends)}, with 0 outside the interval in {clear or 'none'} of {len(rows)}."
     )
     margins = [(p, said) for p in others if (said := _non_inferiority(p).strip())]
-    return " ".join([text, *_all_arms(first), *(f"{minus_first(p)}: {s[:1].lower()}{s[1:]}" for p, s in margins)])
+    return " ".join([text, *_all_arms(first), *(f"{capital(minus(p))}: {s[:1].lower()}{s[1:]}" for p, s in margins)])
 
 
 def _all_arms(pair: ArmPair) -> list[str]:
@@ -129,7 +128,7 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
     levels = pair.compared_levels(metric)
     name = MEASURES[metric]
     if levels is None:
-        less = f"{minus_first(pair)}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
+        less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
         return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (
@@ -177,7 +176,7 @@ def _left_out(pair: ArmPair) -> list[str]:
     if (one := code_of(row, "readers_in_one_arm")) is not None:
         names = [reader_title(str(r)) for r in _names(one["readers"])]
         verb = "is" if len(names) == 1 else "are"
-        said.append(f"{_capital(listed(names))} read in one arm only and {verb} left out.")
+        said.append(f"{capital(listed(names))} read in one arm only and {verb} left out.")
     if (made := code_of(row, "makers_excluded")) is not None and row and row.get("n_readers"):
         judged, makers = int(row["n_readers"]), len(_names(made["readers"]))
         said.append(f"{judged} of {judged + makers} readers judged; the others made the reference standard.")
@@ -186,10 +185,6 @@ def _left_out(pair: ArmPair) -> list[str]:
 
 def _names(value: object) -> tuple[object, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
@@ -240,7 +235,7 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     rows.sort(key=lambda r: (r[0].finding != first.finding, r[0].finding, metrics.index(r[1])))
     body = []
     for c, metric, row in rows:
-        name = f"{MEASURES[metric][:1].upper()}{MEASURES[metric][1:]}"
+        name = capital(MEASURES[metric])
         title = f"{name}, {in_words(c.title)}" if several else name
         kind = "strong" if c is first and metric == first.leading_measure else ""
         cells = [_level_cell(c, metric, a) for a in (c.usual, c.new)]

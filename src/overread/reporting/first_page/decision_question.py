@@ -25,7 +25,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.number_format import fixed, listed, number, p_value, plural
+from overread.reporting.number_format import capital, fixed, listed, number, p_value, plural
 from overread.reporting.report_data import (
     DECISION,
     MEAN,
@@ -151,7 +151,7 @@ def _answer(rows: DecisionRows, population: str) -> str:
         joint = " to " if len(raters) > _SPELLED else ""
         texts = [f"{spelled(row, level=i == k == 0)} for {r}" for k, (r, row) in enumerate(ends)]
         said.append(f"the {name} {'runs from' if joint else 'is'} {joint.join(texts) if joint else listed(texts)}")
-    return f"{said[0][:1].upper()}{said[0][1:]}; {said[1]}."
+    return f"{capital(said[0])}; {said[1]}."
 
 
 def _named(rows: DecisionRows, metric: str, population: str) -> str:

@@ -9,6 +9,7 @@ from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Pan
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
+    POOLED_TERM,
     RATES_TERM,
     FirstPage,
     first_rows,
@@ -53,11 +54,8 @@ def decisions_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPa
         _figure(reads, models),
         decisions_table(reads),
         _detail(reads),
-        (("Pooled readers", _POOLED), RATES_TERM, interval_term(level), MARK_TERM),
+        (POOLED_TERM, RATES_TERM, interval_term(level), MARK_TERM),
     )
-
-
-_POOLED = "All reads together; each read has the same weight."
 
 
 def decisions_table(reads: ReadRows) -> Table | None:

@@ -169,6 +169,7 @@ RATES_TERM = (
     "Sensitivity and specificity",
     "The proportion called present of the cases with the finding, and called absent of those without it.",
 )
+POOLED_TERM = ("Pooled readers", "All reads together; each read has the same weight.")
 MARK_TERM = ("Filled and hollow marks", "A filled mark has an interval, a hollow mark has none.")
 
 

@@ -19,7 +19,7 @@ from overread.reporting.first_page.first_page_parts import (
     number_cell,
     spelled,
 )
-from overread.reporting.number_format import fixed, number, plural
+from overread.reporting.number_format import capital, fixed, number, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, arm_words, own_references, pairs
 from overread.reporting.sections.reader_results.reader_performance import together
@@ -128,7 +128,7 @@ def _each(reads: ReadRows, place: tuple[str, str], measures: Sequence[str]) -> s
             said.append(f"the {MEASURES[metric]} of {n} for {name}{_where(reads)} runs from {' to '.join(ends)}")
     if not said:
         return "No AUC, sensitivity or specificity of the readers could be computed."
-    return f"{'; '.join(said)[:1].upper()}{'; '.join(said)[1:]}. No number of the readers together was estimated."
+    return f"{capital('; '.join(said))}. No number of the readers together was estimated."
 
 
 def _where(reads: ReadRows) -> str:

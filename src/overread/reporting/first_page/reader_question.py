@@ -18,6 +18,7 @@ from overread.reporting.first_page.decisions_beside_readers import (
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     MOST_ROWS,
+    POOLED_TERM,
     FirstPage,
     bounded,
     interval_term,
@@ -26,7 +27,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.number_format import listed, number, plural
+from overread.reporting.number_format import capital, listed, number, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -62,12 +63,8 @@ def readers_page(evidence: ReportData) -> FirstPage:
     if not outputs and has_decisions(reads):
         return decisions_and_readers_page(evidence, reads)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
-    readers = (
-        "Pooled readers",
-        "All reads together; each read has the same weight."
-        if len(reads.readers(reads.findings[0])) > 1
-        else "The reader.",
-    )
+    several = len(reads.readers(reads.findings[0])) > 1
+    readers = POOLED_TERM if several else (POOLED_TERM[0], "The reader.")
     matched = (
         "At the specificity of the readers",
         "The threshold of the model is set so that it leaves as many cases without the finding unmarked as the readers "
@@ -193,16 +190,12 @@ def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     said += " (95% intervals, not adjusted for the number of comparisons)" if several else ""
     said += "; lower or higher means that the whole interval lies below or above 0."
     if own:
-        said += f" {_capital(listed(own))} {_was(own)} made from reads of these readers, which favours them"
+        said += f" {capital(listed(own))} {_was(own)} made from reads of these readers, which favours them"
         said += f"; {listed(rest)} {_is(rest)} not stated to be made from their reads." if rest else "."
     elif rest:
-        said += f" {_capital(listed(rest))} {_is(rest)} not stated to be made from reads of these readers."
+        said += f" {capital(listed(rest))} {_is(rest)} not stated to be made from reads of these readers."
     decided = decisions_sentence(reads)
     return f"{said} {decided} Decisions have no curve and are compared as given." if decided else said
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _was(names: Sequence[str]) -> str:
@@ -323,12 +316,12 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     left = len(first) - len(shown)
     head = heads("Finding", "Present / absent", "Specificity of the readers", "Sensitivity of the readers", *models)
     more = [plural(n, f"more {what}") for n, what in ((left, "finding"), (len(every) - len(models), "model")) if n]
-    remark = f"{_capital(listed(more))} in the sections below." if more else ""
+    remark = f"{capital(listed(more))} in the sections below." if more else ""
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
     note = "With 95% interval."
     both = len(references) > 1 and sum(r in reads.stated for r in references) != 1
     note += " By the reference standard that leads and the one furthest from it." if both else ""
-    note += f" {_capital(listed(mapped))}." if mapped else ""
+    note += f" {capital(listed(mapped))}." if mapped else ""
     note += f" {OTHERS_COUNT}" if OTHERS in references else ""
     return Table("Sensitivity at the specificity of the readers", (head,), tuple(body), remark=remark, note=note)
 

@@ -19,7 +19,7 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
 )
 from overread.reporting.first_page.page_facts import facts
-from overread.reporting.number_format import MISSING, fixed, listed, number, plural
+from overread.reporting.number_format import MISSING, capital, fixed, listed, number, plural
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -177,7 +177,7 @@ def _figure(rows: SeedRows, population: str) -> Figure | None:
         ("Mean over seeds", "One seed") if every else (),
         name="answer",
         caption="Line: 95% interval, which covers the patients and not the training seeds.",
-        title=f"{measure.removeprefix('the ')[:1].upper()}{measure.removeprefix('the ')[1:]} of each variant{where}"
+        title=f"{capital(measure.removeprefix('the '))} of each variant{where}"
         if len(rows.variants) > 1
         else f"{measure.removeprefix('the ')} of each seed{where}",
         note=f"SD: standard deviation over the seeds{over}.",

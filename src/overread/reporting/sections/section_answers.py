@@ -15,9 +15,9 @@ from overread.reporting.first_page.decision_question import decision_rows
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
-from overread.reporting.number_format import count, fixed, listed, number, plural
+from overread.reporting.number_format import capital, count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
-from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus_first
+from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 from overread.tables import counted
@@ -102,7 +102,7 @@ def readers(evidence: ReportData) -> str:
         finding = evidence.heading(first.finding).lower()
         by = in_sentence(first.reference)
         row = spelled(first.difference(metric), signed=True)
-        return f"{minus_first(first)}: {row} in the {metric.replace('auc', 'AUC')} for {finding}, by {by}."
+        return f"{capital(minus(first))}: {row} in the {metric.replace('auc', 'AUC')} for {finding}, by {by}."
     reads = found[0]
     rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
     said = []

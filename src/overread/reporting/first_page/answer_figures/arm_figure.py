@@ -11,7 +11,7 @@ from overread.reporting.figures.drawing_style import DIFFERENCE, series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mark, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import number_cell
-from overread.reporting.number_format import number
+from overread.reporting.number_format import capital, number
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import arm_title, arms, in_words, reader_title
@@ -36,7 +36,7 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     panels = (
         Panel(
             Scale("0.5 is chance, 1 complete separation" if metric == "auc" else ""),
-            f"{name[:1].upper()}{name[1:]} (95% interval)",
+            f"{capital(name)} (95% interval)",
             labels=False,
         ),
         Panel(Scale("", null=0.0, signed=True, better=sides), "Difference"),
@@ -81,7 +81,7 @@ def readers_table(pair: ArmPair) -> tuple[Table, ...]:
         body.append((Cell(reader_title(reader)), *cells, number_cell(reader_difference(pair, reader), signed=True)))
     head = heads("Reader", arm_title(pair.usual), arm_title(pair.new), minus(pair))
     name = MEASURES[metric]
-    return (table(f"{name[:1].upper()}{name[1:]} of each reader, with 95% interval.", (head,), body),) if body else ()
+    return (table(f"{capital(name)} of each reader, with 95% interval.", (head,), body),) if body else ()
 
 
 def several_findings(evidence: ReportData) -> bool:

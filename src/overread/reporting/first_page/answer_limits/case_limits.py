@@ -8,6 +8,7 @@ from overread.reporting.first_page.answer_limits.limit_codes import account_code
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick, plain_words
+from overread.tables import counted
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
 _LOST = ("not_in_images", "not_in_images_hint", "unscored_cases", "labelled_not_scored", "case_without_scored_label")
@@ -29,10 +30,7 @@ def lost(evidence: ReportData) -> list[Limitation]:
     if not found:
         return []
     largest = sorted(found, key=lambda pair: -pair[1]["count"])[:2]
-    told = [
-        f"{plural(r['count'], r['unit'].removesuffix('s'))} ({plain_words(r['reason'], evidence.vocabulary)})"
-        for _, r in largest
-    ]
+    told = [f"{counted(r['count'], r['unit'])} ({plain_words(r['reason'], evidence.vocabulary)})" for _, r in largest]
     more = f"; {plural(len(found) - 2, 'more reason')}" if len(found) > 2 else ""
     return [Limitation(10, "cases left out", "Left out:", f"{listed(told)}{more}.", "account")]
 

@@ -11,7 +11,7 @@ from overread.codes import Code
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import ARMS, leading
-from overread.reporting.number_format import count, listed, plural
+from overread.reporting.number_format import capital, count, listed, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.arm_pairs import compared_readers, leading_pair
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -49,7 +49,7 @@ def reader_made(evidence: ReportData) -> list[Limitation]:
             continue
         text = f"Results under {listed(favour)} favour the readers."
         if OTHERS in made:
-            text += f" {_capital(in_sentence(OTHERS))} leaves out the reader who is evaluated."
+            text += f" {capital(in_sentence(OTHERS))} leaves out the reader who is evaluated."
         head = (
             f"{count(len(made))} of {plural(len(shown), 'reference standard')} {'is' if len(made) == 1 else 'are'} "
             f"{verb} from reads of these readers."
@@ -63,10 +63,6 @@ def _answered_by(evidence: ReportData, references: Sequence[str]) -> bool:
     """Whether the answer of the first page is about one of these references."""
     first = leading_pair(evidence) if leading(evidence) == ARMS else None
     return first is not None and first.reference in references
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def dawid_skene(evidence: ReportData) -> list[Limitation]:

@@ -11,7 +11,7 @@ from overread import codes
 from overread.codes import Metric
 from overread.reporting.blocks import Cell, Table, group, heads, table
 from overread.reporting.estimate_cells import code_of, codes_of, estimate_cell, known, mean_of
-from overread.reporting.number_format import fixed, interval, listed, p_value
+from overread.reporting.number_format import capital, fixed, interval, listed, p_value
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -151,7 +151,7 @@ def difference_table(evidence: ReportData, frame: pl.DataFrame, raters: Sequence
     caption = f"Differences between two groups, {where}: first minus second group, mean over findings."
     remark = "Ratio: first divided by second group. P: test of no difference, Holm-adjusted over the pairs of groups."
     remark += " Of a column with two groups the difference is the gap, which is not listed again."
-    remark += "".join(f" {n[:1].upper()}{n[1:]}." for n in _common_notes(rows.values()))
+    remark += "".join(f" {capital(n)}." for n in _common_notes(rows.values()))
     names = ("Groups", *(("Model",) if several else ()), "First", "Second", "Difference", "P", "Ratio")
     return table(caption, (heads(*names),), body, remark=remark, compact=True)
 

@@ -25,7 +25,7 @@ from overread.reporting.blocks import (
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, p_cells
 from overread.reporting.figures.forest_plots import mark_of
 from overread.reporting.figures.subgroup_forest import Band, Level, group_forest
-from overread.reporting.number_format import count, interval, listed, p_value
+from overread.reporting.number_format import capital, count, interval, listed, p_value
 from overread.reporting.report_data import (
     GAP_METRICS,
     MEAN,
@@ -179,7 +179,7 @@ def _findings_of_means(frame: pl.DataFrame) -> str:
             names = stated.setdefault(codes.render("notes", code), [])
             names += [whose] if whose not in names else []
     if len(stated) < 2:
-        return "".join(f" {note[:1].upper()}{note[1:]}." for note in stated)
+        return "".join(f" {capital(note)}." for note in stated)
     each = " ".join(f"{listed(names)}: {note}." for note, names in stated.items())
     return f" {each} Means of different findings cannot be compared."
 

@@ -221,11 +221,6 @@ def arm_words(arm: str) -> str:
     return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
 
 
-def minus_first(pair: ArmPair) -> str:
-    """The heading of the difference at the start of a sentence."""
-    return minus(pair)[:1].upper() + minus(pair)[1:]
-
-
 def minus(pair: ArmPair) -> str:
     """The heading of the difference.
 

@@ -20,14 +20,13 @@ from overread.reporting.blocks import (
     table,
 )
 from overread.reporting.estimate_cells import classes_cell, known, p_cells
-from overread.reporting.number_format import MISSING, fixed, number, p_phrase, p_value, plural
+from overread.reporting.number_format import MISSING, capital, fixed, number, p_phrase, p_value, plural
 from overread.reporting.report_data import ReportData, Row, by, contrast_of, pick
 from overread.reporting.sections.reader_results.arm_pairs import (
     MEASURES,
     ArmPair,
     arm_words,
     minus,
-    minus_first,
     pairs,
 )
 from overread.reporting.sections.reader_results.arm_sentences import answer, for_paper, margin_sentence
@@ -86,7 +85,7 @@ def _folded_title(pair: ArmPair) -> str:
 
 def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool, variance: bool) -> list[Block]:
     """One pair: the sentence for a paper, the means, the curves, each reader, the analysis of variance."""
-    title = f"{minus_first(pair)}; reference standard: {in_sentence(pair.reference)}"
+    title = f"{capital(minus(pair))}; reference standard: {in_sentence(pair.reference)}"
     blocks: list[Block] = [Paragraph(title, kind="heading")] if heading else []
     if pair.leave_one_out:
         blocks.append(Paragraph(_LEFT_OUT))
@@ -119,7 +118,7 @@ def _means_table(pair: ArmPair) -> Table:
     adjusted = any(number((row or {}).get("p_adjusted")) == number((row or {}).get("p_adjusted")) for _, row in rows)
     body = []
     for metric, row in rows:
-        name = f"{MEASURES[metric][:1].upper()}{MEASURES[metric][1:]}"
+        name = capital(MEASURES[metric])
         levels = [_level_cell(pair, metric, a) for a in (pair.usual, pair.new)]
         p, holm = p_cells(row)
         holm = holm if number((row or {}).get("p_adjusted")) == number((row or {}).get("p_adjusted")) else Cell("")
@@ -137,7 +136,7 @@ def _means_table(pair: ArmPair) -> Table:
     remark = "; ".join(t for t in (who, cases, cut, family) if t)
     uncounted = f" {OTHERS_COUNT}" if pair.leave_one_out else ""
     caption = f"{pair.title}: mean of the readers {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
-    return table(caption, (head,), body, remark=f"{remark[:1].upper()}{remark[1:]}.{uncounted}" if remark else "")
+    return table(caption, (head,), body, remark=f"{capital(remark)}.{uncounted}" if remark else "")
 
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
@@ -156,7 +155,7 @@ def _readers_table(pair: ArmPair) -> Table:
     body: list[tuple[Cell, ...]] = []
     for metric in pair.measures:
         if len(pair.measures) > 1:
-            body.append(group(f"{MEASURES[metric][:1].upper()}{MEASURES[metric][1:]}", 5))
+            body.append(group(capital(MEASURES[metric]), 5))
         for rater in (*pair.readers(), READERS):
             levels = [pair.level(metric, a, rater) for a in (pair.usual, pair.new)]
             less = pair.difference(metric, rater)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from overread import codes
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.number_format import MISSING, count, fixed, number, p_phrase, plural
+from overread.reporting.number_format import MISSING, capital, count, fixed, number, p_phrase, plural
 from overread.reporting.report_data import Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -89,7 +89,7 @@ def margin_sentence(pair: ArmPair, metric: str) -> str:
         f"non-inferiority of {arm_title(pair.new)} to {arm_title(pair.usual)} in {MEASURES[metric]} (margin {margin})"
     )
     if not known(row) or number(row["p"]) != number(row["p"]):
-        return f"{tested[:1].upper()}{tested[1:]} could not be tested."
+        return f"{capital(tested)} could not be tested."
     less = pair.difference(metric) or row
     limit = f"; the lower limit of the two-sided CI was {_limit(less['low'])}" if _bounded(less) else ""
     return f"One-sided test of {tested}: P {p_phrase(row['p'])}{limit}."

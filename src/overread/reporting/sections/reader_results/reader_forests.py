@@ -12,7 +12,7 @@ from overread.reporting.figures.figure_pool import both_widths
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Mark, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.figures.reader_curves import ArmCurves, curve_numbers, curve_panels
-from overread.reporting.number_format import count, fixed
+from overread.reporting.number_format import capital, count, fixed
 from overread.reporting.report_data import ReportData, Row, pick
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -58,7 +58,7 @@ def performance_forest(
         )
         for title, found, strong in first
     )
-    panels = tuple(Panel(Scale(""), f"{m[:1].upper()}{m[1:]} (95% CI)") for m in measures)
+    panels = tuple(Panel(Scale(""), f"{capital(m)} (95% CI)") for m in measures)
     plot = ForestPlot(rows, panels, (series_style(OTHER_SERIES),), "Cases")
     return panel_figure(plot, (), name=name, caption=caption)
 
@@ -96,7 +96,7 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
             rows.append(ForestRow(title, (marks, beside), strong=rater == READERS))
     if not rows:
         return None
-    measure = f"{MEASURES[metric][:1].upper()}{MEASURES[metric][1:]}"
+    measure = capital(MEASURES[metric])
     sides = (f"← {arm_title(pair.usual)} higher", f"{arm_title(pair.new)} higher →")
     panels = (
         Panel(Scale(""), f"{measure} (95% CI)", labels=False),

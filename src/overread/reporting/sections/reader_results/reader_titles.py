@@ -13,7 +13,7 @@ from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, notes_but
 from overread.reporting.first_page.mean_aucs import drawn_models
-from overread.reporting.number_format import count, listed, plural
+from overread.reporting.number_format import capital, count, listed, plural
 from overread.reporting.report_data import (
     DECISION,
     FROM_READS,
@@ -247,7 +247,7 @@ def own_reference(names: list[str]) -> str:
     """What a reference standard made from the same reads does to the readers' performance, without a model."""
     verb = "was" if len(names) == 1 else "were"
     return (
-        f"{listed(names)[:1].upper()}{listed(names)[1:]} {verb} made from the reads of the same readers: performance "
+        f"{capital(listed(names))} {verb} made from the reads of the same readers: performance "
         "measured against such a reference standard is overestimated."
     )
 
