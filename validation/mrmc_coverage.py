@@ -3,7 +3,8 @@
     python validation/mrmc_coverage.py [--studies 2000]
 
 Graded scores come from the model of Roe and Metz (1997): truth + reader + case + arm by reader + arm by case + reader
-by case + error, all normal, so that the AUC of the mean reader in an arm is Phi(separation / sqrt(2 x total variance)).
+by case + error, all normal, so that the AUC of the mean of the readers in an arm is
+Phi(separation / sqrt(2 x total variance)).
 Calls come from such a sum with patients in it, what all see and what only the model sees, cut at each reader's own
 threshold. The Monte-Carlo standard error of a coverage of 0.95 is 0.005 at 2,000 studies.
 """
@@ -194,7 +195,7 @@ def unbalanced_calls(
     return y, model_call, np.where(read, calls, np.nan), patient
 
 
-THRESHOLD = 0.7  # of the mean reader; `own` is the model's
+THRESHOLD = 0.7  # of the mean of the readers; `own` is the model's
 
 
 def seen_by_all(rng: np.random.Generator, patient: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -215,7 +216,7 @@ def clustered(studies: int, rng: np.random.Generator) -> None:
     print("\n## A model's calls against readers' calls: three reads an image, several images of a patient\n")
     print(
         "| patients | images | present | readers | metric | u-centred | u-statistic | v-statistic "
-        "| u-centred, images as patients | mean reader alone: u-centred | u-statistic | no interval (u-statistic) |"
+        "| u-centred, images as patients | mean of the readers alone: u-centred | u-statistic | no interval (u-statistic) |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for n_patients, prevalence, n_readers in ((350, 0.3, 21), (350, 0.06, 21), (100, 0.3, 21), (350, 0.3, 8)):
