@@ -216,7 +216,7 @@ def clustered(studies: int, rng: np.random.Generator) -> None:
     print("\n## A model's calls against readers' calls: three reads an image, several images of a patient\n")
     print(
         "| patients | images | present | readers | metric | u-centred | u-statistic | v-statistic "
-        "| u-centred, images as patients | mean of the readers alone: u-centred | u-statistic | no interval (u-statistic) |"
+        "| u-centred, images as patients | readers alone: u-centred | u-statistic | no interval (u-statistic) |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for n_patients, prevalence, n_readers in ((350, 0.3, 21), (350, 0.06, 21), (100, 0.3, 21), (350, 0.3, 8)):
