@@ -24,8 +24,9 @@ def _entries(page):
     for body in re.findall(r"^```\{toctree\}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL):
         for line in filter(None, map(str.strip, body.splitlines())):
             target = match[1] if (match := re.fullmatch(r".*<(.+)>", line)) else line
-            if "*" in target:
-                yield from (p for p in page.parent.glob(f"{target}.md") if not GENERATED & set(p.parents))
+            if "*" in target:  # the pattern may go up: "../notebooks/*"
+                found = (p.resolve() for p in page.parent.glob(f"{target}.md"))
+                yield from (p for p in found if not GENERATED & set(p.parents))
             elif not line.startswith(":"):
                 yield page.parent / f"{target}.md"
 
