@@ -208,6 +208,15 @@ def once(rule: Callable[[ReportData], T]) -> Callable[[ReportData], T]:
     return kept
 
 
+@once
+def weighted_sample(evidence: ReportData) -> tuple[int, int] | None:
+    """Sizes of a weighted sample of test cases and of the population it stands for; None if weights are equal."""
+    cases = evidence.joined.filter(pl.col("shift") == "none").select("case_id", "weight").unique("case_id")
+    if cases.is_empty() or cases["weight"].null_count() == cases.height or cases["weight"].n_unique() < 2:
+        return None
+    return cases.height, round(float(cases["weight"].sum()))
+
+
 def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
     """The accesses to test labels in a ledger, () where there is none."""
     entries = [] if path is None else ledger.read(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -81,6 +82,69 @@ def test_an_interval_with_0_is_no_verdict_and_its_small_limit_keeps_a_digit(evid
     assert page.verdict == ""
 
 
+def differences(*values):
+    """acme (0.856) and other models m0, m1 ..., each with its difference from acme: (estimate, low, high)."""
+    rows = [row("auc", 0.856, 0.83, 0.88, note=over(3))]
+    for k, (value, low, high) in enumerate(values):
+        rows.append(row("auc", 0.856 - value, 0.1, 0.9, rater=f"m{k}", note=over(3)))
+        rows.append(
+            row("auc_difference", value, low, high, analysis="comparison", rater="acme", contrast=f"rater:m{k}")
+        )
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            ((0.0, math.nan, math.nan), (0.712, 0.65, 0.77)),
+            "acme and m0 have the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); acme lies +0.712 above m1, "
+            "with the whole interval above 0.",
+        ),
+        (
+            ((0.1, math.nan, math.nan), (0.2, 0.1, 0.3), (0.3, -0.1, 0.7)),
+            "acme has the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); it lies +0.100 to +0.300 above the "
+            "others, with the whole interval above 0 for 1 of 3 (1 without an interval).",
+        ),
+        (
+            ((0.0, math.nan, math.nan), (0.0, -0.1, 0.1)),
+            "acme, m0 and m1 have the same mean AUC, 0.856 (95% interval 0.830 to 0.880).",
+        ),
+    ],
+)
+def test_models_with_the_same_auc_share_the_first_place_and_no_difference_is_dropped(evidence_folder, values, told):
+    _, page = page_of(evidence_folder, differences(*values))
+    assert page.answer == f"Of {len(values) + 1} models, {told}"
+
+
+def test_a_difference_that_could_not_be_computed_is_counted(evidence_folder):
+    rows = [r for r in differences((0.1, 0.05, 0.15), (0.2, 0.1, 0.3)) if r["contrast"] != "rater:m1"]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.endswith(
+        "it lies +0.100 above the others, with the whole interval above 0 for 1 of 2 (1 without a difference)."
+    )
+
+
+def test_the_caption_names_the_pair_of_which_no_difference_remains(evidence_folder):
+    rows = models(0.82, 0.81)
+    more = {"analysis": "comparison", "rater": "acme", "contrast": "rater:beta"}
+    rows += [row("auc_difference", 0.01, -0.1, 0.1, finding=f, **more) | {"p_adjusted": 1.0} for f in ("edema", "mass")]
+    _, page = page_of(evidence_folder, rows)
+    assert "(Holm) no difference between acme and beta remains at the 5% level." in page.figure.caption
+
+
+def test_a_model_that_left_cases_unscored_has_its_own_cases_in_the_table(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass", rater=r) for r in ("acme", "beta")]
+    rows[1] |= {"n_present": 39, "n_absent": 159}
+    _, page = page_of(evidence_folder, rows)
+    (shown,) = page.detail[0].rows[-1:]
+    assert [(c.text, c.note) for c in shown[1:4]] == [
+        ("40 / 160", ""),
+        ("0.800 (0.700–0.900)", ""),
+        ("0.800 (0.700–0.900)", "of 39 / 159"),
+    ]
+
+
 def test_the_table_has_at_most_eight_rows_and_says_so(evidence_folder):
     rows = [row("auc", 0.9 - 0.01 * k, 0.8, 0.95, rater=f"m{k}") for k in range(10)]
     _, page = page_of(evidence_folder, rows)
@@ -121,6 +185,26 @@ def pooled(verdict_hash):
         {**{k: [v] for k, v in verdict.items()}, "reason": ["One site."], "protocol_hash": [verdict_hash]}
     )
     return rows, verdicts
+
+
+@pytest.mark.parametrize(
+    ("sites", "told"),
+    [
+        (("north", "lake"), "Internal test: patients of north, where models were trained as declared."),
+        (
+            ("west1", "west2"),
+            "Internal test: patients of north; that a model was trained there is not declared (declared: west1 and "
+            "west2).",
+        ),
+    ],
+)
+def test_the_internal_test_is_of_the_training_hospitals_only_if_that_is_known(evidence_folder, sites, told):
+    rows, _ = pooled("")
+    roles = {"pooled": "pooled", "single": dict(zip(("north-only", "lake-only"), sites, strict=True))}
+    frame = joined(["a", "b"], ["a"]).with_columns(site=pl.lit("north"))
+    evidence = read_evidence(evidence_folder(rows, joined=frame), {})
+    object.__setattr__(evidence, "cast", replace(evidence.cast, roles=roles))
+    assert told in leading_page(evidence).table.note
 
 
 @pytest.mark.parametrize(("protocol_hash", "pill"), [("ab12", "cannot tell"), ("", "")])

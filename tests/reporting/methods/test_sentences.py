@@ -28,6 +28,7 @@ FACTS = {
     "arms_compared": {}, "arms_by_others": {}, "arms_adjusted": {}, "model_tests_adjusted": {},
     "rating_cutoff": {"cutoff": "3"}, "average_curve": {}, "reads_alone": {}, "reads_and_model": {},
     "cases_as_patients": {}, "patients_known": {}, "wilson_alone": {}, "internal_recorded": {},
+    "equal_weights": {}, "weighted_sample": {},
     "reference_of_reads": {"references": ("the label surgery",)},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
     "split_given": {"splits": "training and test"},

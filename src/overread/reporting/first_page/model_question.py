@@ -120,8 +120,19 @@ def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
         start = f"{ranked[0]} has the higher {name}" if side(row) else f"The {name} is"
         joint = ": " if side(row) else " "
         return f"{start}{joint}{numbers}, {told}{undecided(means.evidence, row, 'which is higher is not shown')}."
-    others = _others(means, ranked, population)
-    return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
+    equal = [o for o in ranked[1:] if _equal(means, ranked[0], o, population)]
+    rest = [o for o in ranked[1:] if o not in equal]
+    others = _others(means, ranked[0], rest, population, subject=ranked[0] if equal else "it")
+    if not equal:
+        return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
+    have = f"have the {'highest' if rest else 'same'} {name}"
+    return f"Of {len(ranked)} models, {listed([ranked[0], *equal])} {have}, {spelled(first)}{others}."
+
+
+def _equal(means: ModelMeans, first: str, second: str, population: str) -> bool:
+    """Whether two models have the same AUC, on the same cases."""
+    row = means.difference(first, second, population)
+    return known(row) and number(row["estimate"]) == 0
 
 
 def _placed_answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
@@ -156,17 +167,23 @@ def _without(means: ModelMeans, rater: str) -> str:
     return f"; at {named} it could not be computed" if lost else ""
 
 
-def _others(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
-    """How far the best of many lies above the others."""
-    rows = [r for other in ranked[1:] if (r := means.difference(ranked[0], other, population)) and bounded(r)]
+def _others(means: ModelMeans, first: str, others: Sequence[str], population: str, *, subject: str) -> str:
+    """How far the best of many lies above the others, those without a difference or an interval counted."""
+    rows = [r for other in others if known(r := means.difference(first, other, population))]
     if not rows:
         return ""
     low, high = (f(number(r["estimate"]) for r in rows) for f in (min, max))
-    above = sum(side(r) > 0 for r in rows)
-    return (
-        f"; it lies {fixed(low, signed=True)} to {fixed(high, signed=True)} above the others, with the whole interval "
-        f"above 0 for {above} of {len(rows)}"
-    )
+    above = sum(side(r) > 0 for r in rows if bounded(r))
+    ends = [fixed(value, signed=True) for value in (low, high)]
+    span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    whom = others[0] if len(others) == 1 else "the others"
+    open_ended, missing = sum(not bounded(r) for r in rows), len(others) - len(rows)
+    without = [f"{open_ended} without an interval"] if open_ended else []
+    without += [f"{missing} without a difference"] if missing else []
+    told = f" ({', '.join(without)})" if without else ""
+    if len(others) == 1:
+        return f"; {subject} lies {span} above {whom}{', with the whole interval above 0' if above else ''}{told}"
+    return f"; {subject} lies {span} above {whom}, with the whole interval above 0 for {above} of {len(others)}{told}"
 
 
 def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from overread.reporting.blocks import Cell, Facts, Figure, Table, heads
 from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
@@ -65,6 +67,23 @@ def _trained(evidence: ReportData) -> str:
         str(s) for s in evidence.cast.roles.get("single", {}).values()
     ]
     return listed(sites)
+
+
+def _internal(evidence: ReportData) -> str:
+    """Whose patients the internal test has, as far as it is known where the models were trained."""
+    if evidence.cast.trained:
+        return "Internal test: patients of the hospitals that the model was trained on."
+    inside = evidence.joined.filter(pl.col("population") == "internal")
+    tested = inside["site"].drop_nulls().unique().sort().to_list() if "site" in inside.columns else []
+    stated = {str(site) for site in evidence.cast.roles.get("single", {}).values()}
+    if not tested:
+        return "Internal test: patients whose hospital is not stated."
+    if set(tested) <= stated:
+        return f"Internal test: patients of {listed(tested)}, where models were trained as declared."
+    return (
+        f"Internal test: patients of {listed(tested)}; that a model was trained there is not declared "
+        f"(declared: {listed(sorted(stated))})."
+    )
 
 
 def _rows(evidence: ReportData) -> dict[tuple[str, ...], Row]:
@@ -204,7 +223,7 @@ def _table(evidence: ReportData) -> Table | None:
     titles = ["Training images"] if sized else []
     head = heads("Model", *titles, "Internal test", *(f"{hospital(p)}" for p in shown[1:]))
     rest = f" {len(outside) - 4} more hospitals are in the sections below." if len(outside) > 4 else ""
-    note = f"With 95% interval. Internal test: patients of the hospitals that the model was trained on.{rest}"
+    note = f"With 95% interval. {_internal(evidence)}{rest}"
     return first_rows(
         Table("Mean AUC of each model, internal and at hospitals not used in training", (head,), body, note=note),
         "models",

@@ -17,6 +17,7 @@ from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import capital, count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
+from overread.reporting.sections.model_results.decision_section import TREAT_ALL
 from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
@@ -139,17 +140,24 @@ def calibration(evidence: ReportData) -> str:
 
 
 def decision(evidence: ReportData) -> str:
-    """For how many findings the model has more net benefit than treating none."""
-    rows = [r for r in _lead_rows(evidence, "net_benefit", "decision") if not r["contrast"]]
-    if not rows:
+    """For how many findings the model has more net benefit than treating none, and than treating all as well."""
+    none = [r for r in _lead_rows(evidence, "net_benefit", "decision") if not r["contrast"]]
+    every = [r for r in _lead_rows(evidence, "net_benefit_difference", "decision") if r["contrast"] == TREAT_ALL]
+    if not none:
         return "No net benefit could be computed."
-    ats = sorted({r["at"] for r in rows})
-    mine = [r for r in rows if r["at"] == ats[len(ats) // 2]]
-    above = sum(side(r) > 0 for r in mine)
-    threshold = value_at(mine[0]["at"], "threshold") or mine[0]["at"]
+    ats = sorted({r["at"] for r in none})
+    at = ats[len(ats) // 2]
+    threshold = value_at(at, "threshold") or at
+    above = [r["finding"] for r in none if r["at"] == at and side(r) == 1]
+    all_above = {r["finding"] for r in every if r["at"] == at and side(r) == 1}
+    both = [f for f in above if f in all_above]
+    below = [r["finding"] for r in none if r["at"] == at and side(r) == -1]
+    n = len({r["finding"] for r in none if r["at"] == at})
+    worse = f"; it lies below that of treating nobody for {len(below)}" if below else ""
     return (
-        f"At a threshold probability of {threshold}, {evidence.cast.lead} has a net benefit above that of treating "
-        f"nobody, with the whole interval, for {above} of {plural(len(mine), 'finding')}{_at(evidence)}."
+        f"At a threshold probability of {threshold}, the net benefit of {evidence.cast.lead} lies, with the whole "
+        f"interval, above that of treating nobody for {len(above)} and above that of treating everybody as well for "
+        f"{len(both)} of {plural(n, 'finding')}{_at(evidence)}{worse}."
     )
 
 

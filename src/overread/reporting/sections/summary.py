@@ -17,6 +17,7 @@ from overread.reporting.report_data import (
     by,
     overall,
     pick,
+    weighted_sample,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
 from overread.reporting.sections.reader_results.reader_titles import arms as reads_arms
@@ -97,12 +98,10 @@ def _arms(names: list[str]) -> str:
 
 def _weighted(evidence: ReportData) -> str:
     """That the test cases are a weighted sample, with its size; "" where all weights are equal."""
-    cases = evidence.joined.filter(pl.col("shift") == "none").select("case_id", "weight").unique("case_id")
-    if cases.is_empty() or cases["weight"].null_count() == cases.height or cases["weight"].n_unique() < 2:
+    if (sizes := weighted_sample(evidence)) is None:
         return ""
-    whole = float(cases["weight"].sum())
     return (
-        f"The test cases are a weighted sample of {count(cases.height)} of {count(round(whole))} cases; estimates are "
+        f"The test cases are a weighted sample of {count(sizes[0])} of {count(sizes[1])} cases; estimates are "
         "weighted by the inverse sampling probability, except where a note says otherwise"
     )
 

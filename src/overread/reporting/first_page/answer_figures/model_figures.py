@@ -89,16 +89,18 @@ def _caption(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     tested = {f: r for f, r in rows.items() if r and number(r["p_adjusted"]) == number(r["p_adjusted"])}
     if len(tested) < 2:
         return said
+    corrected = "After correction for multiple tests (Holm)"
+    pair = f"between {ranked[0]} and {ranked[1]}"
     clear = [f for f, r in tested.items() if number(r["p_adjusted"]) < 0.05]
     if not clear:
-        return f"{said} After correction for multiple tests (Holm) no difference remains at the 5% level."
+        return f"{said} {corrected} no difference {pair} remains at the 5% level."
     ways = {number(tested[f]["estimate"]) > 0 for f in clear}
     favour = (
         f", all in favour of {ranked[0] if ways == {True} else ranked[1]}" if len(ways) == 1 and len(clear) > 1 else ""
     )
     names = listed([evidence.heading(f).lower() for f in clear])
     return (
-        f"{said} After correction for multiple tests (Holm) the difference remains for {len(clear)} of {len(tested)} "
+        f"{said} {corrected} the difference {pair} remains for {len(clear)} of {len(tested)} "
         f"findings at the 5% level{favour}: {names}."
     )
 

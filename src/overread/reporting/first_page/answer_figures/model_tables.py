@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from overread.reporting.blocks import Cell, Table, heads, table
-from overread.reporting.estimate_cells import classes_cell, p_cells
+from overread.reporting.estimate_cells import classes_cell, known, p_cells
 from overread.reporting.first_page.answer_figures.model_figures import BESIDE
 from overread.reporting.first_page.first_page_parts import first_rows, most_findings, number_cell
 from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates
 from overread.reporting.number_format import plural
-from overread.reporting.report_data import MEAN, population_title
+from overread.reporting.report_data import MEAN, Row, population_title
 
 
 def models_table(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Table | None:
@@ -77,11 +78,19 @@ def findings_table(means: ModelMeans, ranked: Sequence[str], population: str) ->
         if not any(own):
             continue
         row = means.difference(shown[0], shown[1], population, finding) if len(shown) > 1 else None
-        cells = [number_cell(o) for o in own]
-        cells += [number_cell(row, signed=True), p_cells(row)[1]] if len(shown) > 1 else []
         counted = classes_cell(next((o for o in own if o), None))
+        cells = [_with_cases(number_cell(o), o, counted) for o in own]
+        cells += [_with_cases(number_cell(row, signed=True), row, counted), p_cells(row)[1]] if len(shown) > 1 else []
         body.append((Cell(evidence.heading(finding), kind="strong" if finding == MEAN else ""), counted, *cells))
     titles = [f"{shown[0]} minus {shown[1]}", "P (Holm)"] if len(shown) > 1 else []
     where = population_title(evidence, population)
     head = heads("Finding", "Present / absent", *shown, *titles)
     return (table(f"AUC of each finding, with 95% interval: {where}.", (head,), body),)
+
+
+def _with_cases(cell: Cell, row: Row | None, counted: Cell) -> Cell:
+    """A number with its cases below it, where they are not those of the row: a model left some unscored."""
+    own = classes_cell(row)
+    if not known(row) or own.text in ("", counted.text):
+        return cell
+    return replace(cell, note="; ".join(filter(None, (cell.note, f"of {own.text}"))))
