@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from overread import codes
@@ -10,8 +12,8 @@ from overread.reporting.first_page.first_page_parts import AUC_TERM, AUC_WITHIN_
 from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
-from overread.reporting.sections.section_answers import operating
-from tests.reporting.first_page.test_leading_question import over, row
+from overread.reporting.sections.section_answers import comparison, operating
+from tests.reporting.first_page.test_leading_question import NONE, over, row
 
 GIVEN = codes.notes(codes.note("threshold_given", source="t.csv"), over(3))
 PAIRS = codes.note("aggregation_stratified", n_pairs=5659, n_sites=25, n_sites_without_pair=2)
@@ -129,3 +131,71 @@ def test_a_mean_of_which_only_one_finding_is_evaluable_is_called_the_auc_for_it(
     rows.append(row("auc", 0.5, 0.4, 0.6, finding="mass"))
     page = leading_page(read_evidence(evidence_folder(rows), {}))
     assert page.answer == "acme has an AUC for pulmonary edema of 0.900 (95% interval 0.800 to 1.000)."
+
+
+def without_mean():
+    """Two models with AUCs of two findings and no mean over them, and their difference for each."""
+    none = {"note": codes.note("no_finding_evaluable", least_present=20, least_absent=20, findings=("edema", "mass"))}
+    few = {"n_present": 1, "n_absent": 29, **NONE}
+    rows = []
+    for rater, value in (("acme", 0.7), ("beta", 0.9)):
+        rows.append(row("auc", math.nan, rater=rater, **NONE, **none))
+        rows.append(row("auc", 0.4, rater=rater, finding="mass", **few))
+        rows.append(
+            row("auc", value, value - 0.1, value + 0.1, rater=rater, finding="edema", n_present=12, n_absent=18)
+        )
+    pair = {"analysis": "comparison", "rater": "acme", "contrast": "rater:beta"}
+    return [*rows, row("auc_difference", -0.2, -0.3, -0.1, finding="edema", **pair)]
+
+
+def test_without_a_mean_over_findings_the_answer_is_about_the_finding_with_an_interval(evidence_folder):
+    rows = [*without_mean(), row("sensitivity", 0.6, 0.5, 0.7, at="operating_point=spec90", finding="edema")]
+    evidence = read_evidence(evidence_folder(rows), {})
+    page = leading_page(evidence)
+    assert page.question.startswith("How well do beta and acme tell")
+    assert page.answer == (
+        "beta has the higher AUC for pulmonary edema: 0.900 for beta and 0.700 for acme, a difference of +0.200 (95% "
+        "interval +0.100 to +0.300)."
+    )
+    assert page.more == (
+        "No mean over the 2 findings could be computed: none has at least 20 patients with it, 20 without it, and a "
+        "score of every model. At thresholds meant for 90% specificity, the sensitivity is 0.600 (95% interval 0.500 "
+        "to 0.700) for acme."
+    )
+    assert [r[0].text for r in page.detail[0].rows] == ["Pulmonary edema", "Mass"]
+    assert comparison(evidence).startswith("beta minus acme: +0.200 (95% interval +0.100 to +0.300) in AUC for pulmon")
+
+
+def test_models_without_any_auc_are_counted_in_the_question(evidence_folder):
+    rows = [row("auc", math.nan, rater=r, finding="mass", **NONE) for r in ("acme", "beta", "cell")]
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
+    assert (page.question[:20], page.answer) == ("How well do 3 models", "No AUC could be computed.")
+
+
+def test_of_one_finding_the_mean_is_no_row_of_its_own(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), row("auc", 0.8, 0.7, 0.9, note=over(1))]
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
+    assert [r[0].text for r in page.detail[0].rows] == ["Mass"]
+    assert page.figure.numbers["row"].to_list() == ["Mass"]
+
+
+def test_decisions_beside_scores_have_their_rates_on_the_page_and_the_reason_of_no_auc(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass")]
+    rows += [
+        row(m, v, v - 0.1, v + 0.1, rater="cad", finding="mass", at="decision")
+        for m, v in (("sensitivity", 0.6), ("specificity", 0.85))
+    ]
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
+    assert page.more == (
+        "cad gave decisions without scores and has no AUC: the sensitivity for mass is 0.600 (95% interval 0.500 to "
+        "0.700) and the specificity 0.850 (0.750 to 0.950)."
+    )
+    assert page.beside.caption == "Decisions without scores"
+    assert [[c.text for c in r] for r in page.beside.rows] == [["cad", "0.600 (0.500–0.700)", "0.850 (0.750–0.950)"]]
+
+
+def test_a_model_with_scores_of_other_findings_is_named_as_not_ranked(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), row("auc", 0.9, rater="beta", finding="edema", **NONE)]
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
+    assert page.answer.startswith("acme has an AUC for mass of 0.800")
+    assert page.more.endswith("beta has no AUC for mass that could be computed.")

@@ -8,7 +8,7 @@ import polars as pl
 
 from overread.codes import Code
 from overread.reporting.estimate_cells import code_of, known, mean_of
-from overread.reporting.first_page.first_page_parts import negated, spelled
+from overread.reporting.first_page.first_page_parts import headline_finding, negated, spelled
 from overread.reporting.number_format import fixed, number, plural
 from overread.reporting.report_data import (
     MEAN,
@@ -35,19 +35,18 @@ class ModelMeans:
     evidence: ReportData
     areas: dict[tuple[str, ...], Row]  # by rater, population, finding
     differences: dict[tuple[str, ...], Row]  # by rater, contrast, population, finding
+    finding: str  # what a headline is about: the mean over findings, or one finding where there is one, or no mean
 
     def whole(self, rater: str, population: str) -> Row | None:
-        """The mean AUC of a model, or the AUC of the only finding, which too few patients keep out of a mean."""
+        """The mean AUC of a model, or the AUC of the finding that the headline is about."""
         mean = self.areas.get((rater, population, MEAN))
-        alone = self.evidence.cast.findings
-        only = self.areas.get((rater, population, alone[0])) if len(alone) == 1 else None
+        only = self.areas.get((rater, population, self.finding))
         return mean if known(mean) or only is None else only
 
     def difference(self, first: str, second: str, population: str, finding: str = MEAN) -> Row | None:
         """AUC of the first model minus that of the second, on the same cases."""
-        alone = self.evidence.cast.findings
         rows: list[Row] = []
-        for name in (finding, alone[0]) if finding == MEAN and len(alone) == 1 else (finding,):
+        for name in dict.fromkeys((finding, self.finding) if finding == MEAN else (finding,)):
             if row := self.differences.get((first, f"rater:{second}", population, name)):
                 rows.append(row)
             elif row := self.differences.get((second, f"rater:{first}", population, name)):
@@ -70,11 +69,17 @@ class ModelMeans:
         there = [f for f in self.evidence.cast.findings if any((r, population, f) in self.areas for r in raters)]
         return sorted(there, key=height)
 
+    def rows(self, rater: str, population: str) -> list[str]:
+        """The findings of a figure or table; before them the mean, where there is one of several findings."""
+        several = len(self.evidence.cast.findings) > 1
+        mean = several and any(known(row) for (_, p, f), row in self.areas.items() if (p, f) == (population, MEAN))
+        return [*([MEAN] if mean else []), *self.sorted_findings(rater, population)]
+
     def name(self, *, capital: bool = False) -> str:
         """What the number is: the mean AUC, or the AUC of the only finding."""
         alone = self.evidence.cast.findings
-        if len(alone) == 1:
-            return f"AUC for {self.evidence.heading(alone[0]).lower()}"
+        if self.finding != MEAN:
+            return f"AUC for {self.evidence.heading(self.finding).lower()}"
         rows = [row for (_, _, finding), row in self.areas.items() if finding == MEAN and known(row)]
         over = {f for row in rows for f in self._in_mean(row) or alone}
         if len(over) == 1:  # the others are evaluable nowhere
@@ -84,7 +89,8 @@ class ModelMeans:
     def cases(self, rater: str, population: str) -> tuple[int, bool]:
         """How many cases the AUC of a model is over, and whether all of its findings have so many."""
         row = self.whole(rater, population)
-        findings = (self._in_mean(row) if row else ()) or self.evidence.cast.findings
+        alone = (self.finding,) if self.finding != MEAN else ()
+        findings = alone or (self._in_mean(row) if row else ()) or self.evidence.cast.findings
         shown = [own for f in findings if (own := self.areas.get((rater, population, f)))]
         counts = {int(r["n_cases"]) for r in shown if r["n_cases"]}
         return max(counts, default=0), len(counts) == 1
@@ -104,11 +110,28 @@ class ModelMeans:
 @once
 def model_means(evidence: ReportData) -> ModelMeans:
     """The rows of the models of an evaluation."""
+    areas = by(pick(overall(evidence, "standalone", "auc"), at=""), "rater", "population", "finding")
     return ModelMeans(
         evidence,
-        by(pick(overall(evidence, "standalone", "auc"), at=""), "rater", "population", "finding"),
+        areas,
         by(overall(evidence, "comparison", "auc_difference"), "rater", "contrast", "population", "finding"),
+        headline_finding(evidence, areas.values()),
     )
+
+
+def no_mean_line(means: ModelMeans) -> str:
+    """Why the headline is about one finding of several: no mean over findings could be computed."""
+    findings = means.evidence.cast.findings
+    if means.finding == MEAN or len(findings) == 1:
+        return ""
+    code = next((c for row in means.areas.values() if (c := code_of(row, "no_finding_evaluable"))), None)
+    why = (
+        f": none has at least {code['least_present']} patients with it, {code['least_absent']} without it, and a score "
+        "of every model"
+        if code
+        else ""
+    )
+    return f"No mean over the {len(findings)} findings could be computed{why}."
 
 
 def drawn_models(evidence: ReportData) -> list[str]:
@@ -148,7 +171,7 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
     At a threshold for a sensitivity only the specificity is given where one for a specificity goes before.
     """
     made: list[MeanRate] = []
-    finding = evidence.cast.findings[0] if len(evidence.cast.findings) == 1 else MEAN
+    finding = model_means(evidence).finding
     frames = {
         m: pick(with_key(overall(evidence, "standalone", m), "operating_point"), finding=finding)
         for m in ("sensitivity", "specificity")

@@ -15,6 +15,7 @@ from overread.reporting.first_page.first_page_parts import (
     THRESHOLD_TERM,
     FirstPage,
     bounded,
+    hospital,
     interval_term,
     side,
     spelled,
@@ -24,13 +25,17 @@ from overread.reporting.first_page.mean_aucs import (
     ModelMeans,
     mean_rates,
     model_means,
+    no_mean_line,
     pairs_line,
     same_site,
     sites_line,
 )
+from overread.reporting.first_page.models_without_auc import apart_line, decisions_beside, without_auc
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import ReportData, in_order
-from overread.reporting.seed_rows import seeds_apart
+from overread.reporting.report_data import MEAN, ReportData, in_order
+from overread.reporting.seed_rows import section_raters, seeds_apart
+
+_SPELLED = 3  # models of which each has its rates in the answer
 
 
 def models_page(evidence: ReportData) -> FirstPage:
@@ -40,8 +45,9 @@ def models_page(evidence: ReportData) -> FirstPage:
     lead = populations[0] if populations else ""
     ranked = means.ranked(lead)
     several = len(populations) > 1
+    apart = without_auc(means, populations) if populations else []
     figure = models_figure(means, ranked, populations)
-    more = _more(means, ranked, populations)
+    more = _more(means, ranked, populations, apart)
     table_shown = models_table(means, ranked, populations)
     level = next((number(r["confidence"]) for r in means.areas.values() if r.get("confidence")), 0.95)
     return FirstPage(
@@ -53,12 +59,13 @@ def models_page(evidence: ReportData) -> FirstPage:
         figure,
         table_shown,
         findings_table(means, ranked, lead),
-        (
+        terms=(
             _auc_term(means, ranked, lead),
             interval_term(level),
             *([THRESHOLD_TERM] if _tells_rates(table_shown, more) else []),
             MARK_TERM,
         ),
+        beside=decisions_beside(evidence, apart),
     )
 
 
@@ -69,15 +76,16 @@ def _tells_rates(shown: Table | None, more: str) -> bool:
     return any(word in text for word in ("threshold", "sensitivity", "specificity"))
 
 
-def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
-    """The lines below the answer: the pairs of the AUC, differences at other hospitals, rates at thresholds."""
+def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str], apart: Sequence[str]) -> str:
+    """The lines below the answer: the pairs of the AUC, other hospitals, rates at thresholds, models without an AUC."""
     lead = populations[0] if populations else ""
     pairs = pairs_line(means, ranked[0], lead) if ranked else ""
     seeds = seeds_apart(means.evidence)
     sites = sites_line(means, ranked[0], lead) if ranked else ""
     place = hospital(lead) if len(populations) > 1 else ""
-    at_threshold = _at_threshold(means.evidence, ranked, lead, place)
-    lines = (pairs, sites, _beside(means, ranked, populations), at_threshold, seeds)
+    at_threshold = _at_threshold(means, ranked, lead, place)
+    without = apart_line(means, apart, several=len(populations) > 1)
+    lines = (no_mean_line(means), pairs, sites, _beside(means, ranked, populations), at_threshold, without, seeds)
     return " ".join(line for line in lines if line)
 
 
@@ -96,8 +104,9 @@ def _question(evidence: ReportData, ranked: Sequence[str], *, several: bool) -> 
     stated = str(evidence.study.get("question") or "").strip()
     if stated:
         return stated
-    which = ranked[0] if len(ranked) == 1 else listed(list(ranked)) if len(ranked) == 2 else f"{len(ranked)} models"
-    verb = "does" if len(ranked) == 1 else "do"
+    names = list(ranked or section_raters(evidence))
+    which = listed(names) if len(names) <= 2 else f"{len(names)} models"
+    verb = "does" if len(names) == 1 else "do"
     what = "tell radiographs with a finding from those without"
     if several:
         return f"How well {verb} {which} {what}, and does it hold at hospitals that were not used in training?"
@@ -158,14 +167,15 @@ def _without(means: ModelMeans, rater: str) -> str:
 
 def _others(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     """How far the best of many lies above the others."""
-    rows = [r for other in ranked[1:] if (r := means.difference(ranked[0], other, population)) and bounded(r)]
-    if not rows:
+    rows = [r for other in ranked[1:] if known(r := means.difference(ranked[0], other, population))]
+    if not any(map(bounded, rows)):
         return ""
     low, high = (f(number(r["estimate"]) for r in rows) for f in (min, max))
-    above = sum(side(r) > 0 for r in rows)
+    above, without = sum(side(r) > 0 for r in rows), sum(not bounded(r) for r in rows)
+    none = f", and no interval for {without}" if without else ""
     return (
         f"; it lies {fixed(low, signed=True)} to {fixed(high, signed=True)} above the others, with the whole interval "
-        f"above 0 for {above} of {len(rows)}"
+        f"above 0 for {above} of {len(rows)}{none}"
     )
 
 
@@ -193,15 +203,6 @@ def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequenc
     )
 
 
-def hospital(population: str) -> str:
-    """A population within a sentence.
-
-    >>> hospital("external:elm"), hospital("internal")
-    ('elm', 'the internal test')
-    """
-    return population.partition(":")[2] if population.startswith("external:") else f"the {population} test"
-
-
 def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
     """Where there are several hospitals: the difference between the first two models at each."""
     if len(populations) < 2 or len(ranked) < 2:
@@ -221,17 +222,17 @@ def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
     )
 
 
-def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str, place: str = "") -> str:
+def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, place: str = "") -> str:
     """The rates at a threshold; `place` is named where there are several hospitals."""
-    rates = mean_rates(evidence)
+    rates = mean_rates(means.evidence)
     if not rates or not ranked:
         return ""
     shown = [r for r in rates if r.threshold == rates[0].threshold]
     shown = shown[:1] if "meant for" in shown[0].threshold else shown  # a given threshold fixes neither rate
-    mean = "mean " if len(evidence.cast.findings) > 1 else ""
+    mean = "mean " if means.finding == MEAN else ""
     said: list[str] = []
     for rate in shown:
-        found = [(r, row) for r in ranked[:2] if known(row := rate.rows.get((r, population)))]
+        found = [(r, row) for r in ranked[:_SPELLED] if known(row := rate.rows.get((r, population)))]
         texts = [f"{spelled(row, level=i == 0 and not said)} for {r}" for i, (r, row) in enumerate(found)]
         said += [f"the {mean}{rate.metric} is {listed(texts)}"] if texts else []
     where = f"{place} and at {shown[0].where}" if place else shown[0].where

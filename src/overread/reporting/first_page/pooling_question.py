@@ -13,6 +13,7 @@ from overread.reporting.first_page.first_page_parts import (
     FirstPage,
     bounded,
     first_rows,
+    hospital,
     interval_term,
     most_findings,
     number_cell,
@@ -20,7 +21,6 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
 )
 from overread.reporting.first_page.mean_aucs import model_means
-from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 

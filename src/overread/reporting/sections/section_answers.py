@@ -12,9 +12,8 @@ from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.decision_question import decision_rows
-from overread.reporting.first_page.first_page_parts import bounded, side, spelled
+from overread.reporting.first_page.first_page_parts import bounded, hospital, place, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
-from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import capital, count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus
@@ -48,12 +47,7 @@ def _ends(rows: Iterable[Row]) -> tuple[Row, Row]:
 
 def _at(evidence: ReportData) -> str:
     """At which population, where there are several."""
-    several = len(evidence.cast.populations) > 1
-    return (
-        f" in {hospital(evidence.cast.populations[0])}"
-        if several and evidence.cast.populations[0] == "internal"
-        else ""
-    )
+    return f" {place(evidence.cast.populations[0])}" if len(evidence.cast.populations) > 1 else ""
 
 
 def discrimination(evidence: ReportData) -> str:
