@@ -85,12 +85,29 @@ def test_an_auc_over_pairs_of_the_same_hospital_says_so_with_that_over_all_pairs
     )
 
 
-@pytest.mark.parametrize("name", ["aggregation_pooled", ""])
-def test_an_auc_over_all_pairs_keeps_its_term(evidence_folder, name):
-    note = codes.note(name, n_pairs=9, n_sites=2, n_sites_without_pair=0) if name else codes.NONE
-    page = leading_page(read_evidence(evidence_folder(auc(codes.notes(over(3), note))), {}))
+@pytest.mark.parametrize("sites", [2, 1, 0])
+def test_an_auc_over_all_pairs_keeps_its_term_and_says_that_hospitals_are_compared(evidence_folder, sites):
+    note = codes.note("aggregation_pooled", n_pairs=9, n_sites=sites, n_sites_without_pair=0) if sites else codes.NONE
+    rows = auc(codes.notes(over(3), note))
+    rows.append(row("auc", 0.904, 0.88, 0.93, at="pairs=site", note=over(3)))
+    rows.append(row("auc_difference", 0.008, -0.008, 0.024, at="pairs=all", contrast="pairs:site", note=over(3)))
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
     assert page.terms[0] == AUC_TERM
-    assert page.more == ""
+    said = (
+        "AUC over 9 pairs of cases of the same and of different hospitals, 2 hospitals; over pairs of the same "
+        "hospital 0.904 (all pairs minus these: +0.008, 95% interval −0.008 to +0.024)."
+    )
+    assert page.more == (said if sites == 2 else "")
+
+
+def test_a_mean_over_hospitals_has_the_auc_over_all_pairs_beside_it(evidence_folder):
+    rows = auc(codes.notes(over(3), codes.note("mean_over_sites", n=3)))
+    rows.append(row("auc", 0.921, 0.9, 0.94, at="pairs=all", note=over(3)))
+    rows.append(row("auc", 0.8, 0.7, 0.9, population="external:elm"))
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
+    assert page.more == (
+        "In the internal test: mean of the AUCs at 3 hospitals, each with the same weight; over all pairs 0.921."
+    )
 
 
 def test_of_more_than_four_models_those_with_the_highest_mean_auc_are_drawn(evidence_folder):

@@ -151,9 +151,10 @@ def headline_finding(evidence: ReportData, rows: Iterable[Row]) -> str:
     That is one with an interval before one without, and then the one with the most cases of its rarer class.
     """
     findings, there = evidence.cast.findings, [row for row in rows if known(row)]
-    if len(findings) == 1:
+    named = {row["finding"] for row in there}
+    if len(findings) == 1 and (findings[0] in named or not named):
         return findings[0]
-    if not there or any(row["finding"] == MEAN for row in there):
+    if MEAN in named or not named:
         return MEAN
 
     def weight(finding: str) -> tuple[bool, int]:

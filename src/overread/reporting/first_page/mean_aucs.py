@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from overread.codes import Code
 from overread.reporting.estimate_cells import code_of, known, mean_of
-from overread.reporting.first_page.first_page_parts import headline_finding, negated, spelled
-from overread.reporting.number_format import fixed, number, plural
+from overread.reporting.first_page.first_page_parts import headline_finding, negated
+from overread.reporting.number_format import number
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -119,12 +118,13 @@ def model_means(evidence: ReportData) -> ModelMeans:
     )
 
 
-def no_mean_line(means: ModelMeans) -> str:
-    """Why the headline is about one finding of several: no mean over findings could be computed."""
-    findings = means.evidence.cast.findings
-    if means.finding == MEAN or len(findings) == 1:
+def no_mean_line(evidence: ReportData, finding: str) -> str:
+    """Why a headline is about one finding of several: no mean over findings could be computed."""
+    findings = evidence.cast.findings
+    if finding == MEAN or len(findings) == 1:
         return ""
-    code = next((c for row in means.areas.values() if (c := code_of(row, "no_finding_evaluable"))), None)
+    rows = model_means(evidence).areas.values()
+    code = next((c for row in rows if (c := code_of(row, "no_finding_evaluable"))), None)
     why = (
         f": none has at least {code['least_present']} patients with it, {code['least_absent']} without it, and a score "
         "of every model"
@@ -191,65 +191,3 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
         words = meant if rate or not given else f"given {meant}"
         made += [MeanRate(m, words, i == 0, rows[m]) for i, m in enumerate(metrics)]
     return made
-
-
-def same_site(row: Row | None) -> bool:
-    """Whether an AUC is over pairs of cases of the same hospital."""
-    return code_of(row, "aggregation_stratified") is not None
-
-
-def _pairs(means: ModelMeans, row: Row, code: Code) -> str:
-    """The pairs of an AUC; of a mean over findings, of which each has its own, from the fewest to the most."""
-    name, place = "aggregation_stratified", (row["rater"], row["population"])
-    findings = means.evidence.cast.findings if row["finding"] == MEAN else ()
-    counts = {f: _pairs_and_sites(own) for f in findings if (own := code_of(means.areas.get((*place, f)), name))}
-    if len(set(counts.values())) > 1:
-        ends = [
-            f"{plural(pairs, 'pair')} at {plural(sites, 'hospital')} ({means.evidence.heading(f).lower()})"
-            for f, (pairs, sites) in sorted(counts.items(), key=lambda item: item[1])
-        ]
-        return f"AUC over pairs of cases of the same hospital, of each finding its own: from {ends[0]} to {ends[-1]}"
-    n, sites = next(iter(counts.values()), _pairs_and_sites(code))
-    return f"AUC over {plural(n, 'pair')} of cases of the same hospital, {plural(sites, 'hospital')}"
-
-
-def _pairs_and_sites(code: Code) -> tuple[int, int]:
-    return int(str(code["n_pairs"])), int(str(code["n_sites"]))
-
-
-def sites_line(means: ModelMeans, rater: str, population: str) -> str:
-    """Over which hospitals the AUC of a model is a mean, and how many are not in it."""
-    row = means.whole(rater, population)
-    code = code_of(row, "mean_over_sites")
-    if row is None or code is None:
-        return ""
-    out = {s for name in ("sites_excluded", "sites_one_class") for s in _named_sites(row, name)}
-    n = int(str(code["n"]))
-    if n == 1 and not out:
-        return ""
-    said = f"Mean of the AUCs at {plural(n, 'hospital')}, each with the same weight" if n > 1 else "AUC at 1 hospital"
-    left = f"; {plural(len(out), 'hospital')} with too few patients {'is' if len(out) == 1 else 'are'} not in it"
-    return f"{said}{left if out else ''}."
-
-
-def _named_sites(row: Row, name: str) -> tuple[str, ...]:
-    sites = code["sites"] if (code := code_of(row, name)) else ()
-    return tuple(map(str, sites)) if isinstance(sites, tuple) else (str(sites),)
-
-
-def pairs_line(means: ModelMeans, rater: str, population: str) -> str:
-    """Over which pairs the AUC of a model is, where only cases of the same hospital are compared."""
-    row = means.whole(rater, population)
-    code = code_of(row, "aggregation_stratified")
-    if row is None or code is None:
-        return ""
-    said = _pairs(means, row, code)
-    frames = (overall(means.evidence, "standalone", m) for m in ("auc", "auc_difference"))
-    every, change = (
-        next(iter(pick(f, rater=rater, population=population, finding=row["finding"], at="pairs=all").to_dicts()), None)
-        for f in frames
-    )
-    if not known(every):
-        return f"{said}."
-    told = f" (difference {spelled(change, signed=True, nested=True)})" if known(change) else ""
-    return f"{said}; over all pairs {fixed(every['estimate'])}{told}."

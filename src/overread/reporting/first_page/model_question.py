@@ -21,14 +21,12 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
     undecided,
 )
+from overread.reporting.first_page.hospital_pairs import hospitals_line, same_site
 from overread.reporting.first_page.mean_aucs import (
     ModelMeans,
     mean_rates,
     model_means,
     no_mean_line,
-    pairs_line,
-    same_site,
-    sites_line,
 )
 from overread.reporting.first_page.models_without_auc import apart_line, decisions_beside, without_auc
 from overread.reporting.number_format import count, fixed, listed, number, plural
@@ -79,13 +77,13 @@ def _tells_rates(shown: Table | None, more: str) -> bool:
 def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str], apart: Sequence[str]) -> str:
     """The lines below the answer: the pairs of the AUC, other hospitals, rates at thresholds, models without an AUC."""
     lead = populations[0] if populations else ""
-    pairs = pairs_line(means, ranked[0], lead) if ranked else ""
+    sites = hospitals_line(means, ranked[0], lead) if ranked else ""
     seeds = seeds_apart(means.evidence)
-    sites = sites_line(means, ranked[0], lead) if ranked else ""
     place = hospital(lead) if len(populations) > 1 else ""
     at_threshold = _at_threshold(means, ranked, lead, place)
     without = apart_line(means, apart, several=len(populations) > 1)
-    lines = (no_mean_line(means), pairs, sites, _beside(means, ranked, populations), at_threshold, without, seeds)
+    mean = no_mean_line(means.evidence, means.finding)
+    lines = (mean, sites, _beside(means, ranked, populations), at_threshold, without, seeds)
     return " ".join(line for line in lines if line)
 
 
