@@ -85,3 +85,15 @@ def test_without_a_mean_over_findings_the_rates_of_one_finding_lead_with_their_h
         "At elm, the sensitivity for mass is 0.700 (95% interval 0.650 to 0.750) for cad-a; the specificity is 0.900 "
         "(0.850 to 0.950) for cad-a."
     )
+
+
+def test_three_models_have_both_differences_from_the_first_and_lead_the_section_on_comparisons(evidence_folder):
+    rows = [r for k, v in enumerate((0.7, 0.6, 0.5)) for r in rates(f"cad-{'abc'[k]}", v, 0.9, ["mass"])]
+    rows += [difference("sensitivity", "mass", -0.1), difference("sensitivity", "mass", -0.2, "cad-c")]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.more == (
+        "cad-a minus cad-b, on the same cases: sensitivity +0.100 (95% interval +0.070 to +0.130). cad-a minus cad-c, "
+        "on the same cases: sensitivity +0.200 (95% interval +0.170 to +0.230). 1 more pair of models: see the sections "
+        "below."
+    )
+    assert section_answers.comparison(evidence) == page.more

@@ -12,7 +12,7 @@ from overread.reporting.first_page.first_page_parts import AUC_TERM, AUC_WITHIN_
 from overread.reporting.first_page.mean_aucs import drawn_models
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
-from overread.reporting.sections.section_answers import comparison, operating
+from overread.reporting.sections.section_answers import calibration, comparison, operating
 from tests.reporting.first_page.test_leading_question import NONE, over, row
 
 GIVEN = codes.notes(codes.note("threshold_given", source="t.csv"), over(3))
@@ -216,3 +216,19 @@ def test_a_model_with_scores_of_other_findings_is_named_as_not_ranked(evidence_f
     page = leading_page(read_evidence(evidence_folder(rows), {}))
     assert page.answer.startswith("acme has an AUC for mass of 0.800")
     assert page.more.endswith("beta has no AUC for mass that could be computed.")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "means"),
+    [
+        (0.7, 0.9, "; the probabilities are too extreme"),
+        (1.1, 1.5, "; the probabilities are too moderate"),
+        (0.9, 1.1, "; the interval includes 1"),
+    ],
+)
+def test_of_one_finding_the_calibration_slope_has_its_number(evidence_folder, low, high, means):
+    value = (low + high) / 2
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), row("calibration_slope", value, low, high, finding="mass")]
+    assert calibration(read_evidence(evidence_folder(rows), {})) == (
+        f"The calibration slope of acme for mass is {value:.3f} (95% interval {low:.3f} to {high:.3f}){means}."
+    )

@@ -130,7 +130,7 @@ def decisions_page(evidence: ReportData) -> FirstPage:
         "Evidence report",
         str(evidence.study.get("question") or "").strip() or _question(rows),
         _answer(rows, lead),
-        _paired(rows, lead),
+        paired_rates(rows, lead),
         (),
         _figure(rows, lead),
         decisions_table(rows),
@@ -175,16 +175,19 @@ def _answer(rows: DecisionRows, population: str) -> str:
     return f"{start}; {said[1]}."
 
 
-def _pairs(rows: DecisionRows) -> list[tuple[str, str]]:
+def paired_rates(rows: DecisionRows, population: str) -> str:
+    """The paired differences of the first model from each other one; of more than three models, how many there are."""
     raters = rows.raters
-    return [(raters[0], other) for other in raters[1:]]
+    said = [text for other in raters[1:_SPELLED] if (text := _paired(rows, (raters[0], other), population))]
+    pairs = len(raters) * (len(raters) - 1) // 2
+    left = pairs - len(said) if said else 0
+    rest = f"{plural(left, 'more pair')} of models: see the sections below." if left else ""
+    return " ".join(filter(None, (*said, rest)))
 
 
-def _paired(rows: DecisionRows, population: str) -> str:
-    """The paired differences between the first two models."""
-    if not (pairs := _pairs(rows)):
-        return ""
-    pair, findings = pairs[0], leading_findings(rows.evidence, rows.findings(population))
+def _paired(rows: DecisionRows, pair: tuple[str, str], population: str) -> str:
+    """The paired differences between two models."""
+    findings = leading_findings(rows.evidence, rows.findings(population))
     said = []
     for metric in _RATES:
         every = {f: row for f in findings if bounded(row := rows.difference(metric, pair, population, f)) and row}
