@@ -93,7 +93,7 @@ def test_three_models_have_both_differences_from_the_first_and_lead_the_section_
     evidence, page = page_of(evidence_folder, rows)
     assert page.more == (
         "cad-a minus cad-b, on the same cases: sensitivity +0.100 (95% interval +0.070 to +0.130). cad-a minus cad-c, "
-        "on the same cases: sensitivity +0.200 (95% interval +0.170 to +0.230). 1 more pair of models: see the sections "
-        "below."
+        "on the same cases: sensitivity +0.200 (95% interval +0.170 to +0.230). 1 more pair of models: see the "
+        "sections below."
     )
     assert section_answers.comparison(evidence) == page.more

@@ -61,6 +61,32 @@ def test_decisions_beside_scores_have_their_mean_in_the_answer(evidence_folder):
     assert operating(evidence).startswith("The decisions of acme have a mean sensitivity of 0.726")
 
 
+def locked(rater, findings, value):
+    """The sensitivity at a given threshold of a model: the mean over these findings, and each of them."""
+    notes = codes.notes(codes.note("threshold_given", source="t.csv"), over(len(findings)))
+    more = {"rater": rater, "at": "operating_point=locked"}
+    rows = [row("sensitivity", 0.8, 0.7, 0.9, finding=f, **more) for f in findings]
+    return [row("sensitivity", value, value - 0.1, value + 0.1, note=notes, **more), *rows]
+
+
+def test_rates_of_models_are_compared_for_the_finding_that_all_have(evidence_folder):
+    aucs = [*auc(over(2)), *auc(over(2), rater="beta")]
+    rows = [*aucs, *locked("acme", ["edema"], 0.8), *locked("beta", ["edema", "mass"], 0.4)]
+    assert leading_page(read_evidence(evidence_folder(rows), {})).more == (
+        "At given thresholds “locked”, the sensitivity for pulmonary edema, the only finding with it in all of them, "
+        "is 0.800 (95% interval 0.700 to 0.900) for acme and 0.800 (0.700 to 0.900) for beta."
+    )
+
+
+def test_rates_that_are_means_over_different_findings_say_over_how_many(evidence_folder):
+    aucs = [*auc(over(3)), *auc(over(3), rater="beta")]
+    rows = [*aucs, *locked("acme", ["edema", "mass"], 0.8), *locked("beta", ["edema", "mass", "nodule"], 0.4)]
+    assert leading_page(read_evidence(evidence_folder(rows), {})).more == (
+        "At given thresholds “locked”, the mean sensitivity is 0.800 (95% interval 0.700 to 0.900) over 2 findings for "
+        "acme and 0.400 (0.300 to 0.500) over 3 findings for beta."
+    )
+
+
 def test_a_threshold_for_a_rate_is_not_called_given(evidence_folder):
     evidence = read_evidence(evidence_folder([*auc(over(3)), *rates("operating_point=spec90", over(3))]), {})
     assert leading_page(evidence).more.startswith("At thresholds meant for 90% specificity, the mean sensitivity is")

@@ -169,10 +169,15 @@ def _answer(rows: DecisionRows, population: str) -> str:
         else:
             ends = found
         joint = " to " if len(raters) > _SPELLED else ""
-        texts = [f"{spelled(row, level=i == k == 0)} for {r}" for k, (r, row) in enumerate(ends)]
+        texts = [f"{spelled(row, level=i == k == 0)}{_fewer(row, over)} for {r}" for k, (r, row) in enumerate(ends)]
         said.append(f"the {name} {'runs from' if joint else 'is'} {joint.join(texts) if joint else listed(texts)}")
     start = f"{capital(place(population))}, {said[0]}" if len(rows.populations) > 1 else capital(said[0])
     return f"{start}; {said[1]}."
+
+
+def _fewer(row: Row | None, most: int) -> str:
+    """That a mean is over fewer findings than that of another model."""
+    return f" over {plural(own, 'finding')}" if 0 < (own := findings_of(row)) < most else ""
 
 
 def paired_rates(rows: DecisionRows, population: str) -> str:

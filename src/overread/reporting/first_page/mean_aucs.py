@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -150,7 +151,17 @@ class MeanRate:
     metric: str
     threshold: str  # "threshold meant for 90% specificity", "given threshold “published”"
     first: bool  # the first rate at this threshold
-    rows: dict[tuple[str, ...], Row]  # by rater, population
+    rows: dict[tuple[str, ...], Row]  # of the headline, by rater, population
+    each: dict[tuple[str, ...], Row]  # by rater, population, finding
+
+    def shared(self, raters: Sequence[str], population: str) -> str:
+        """The only finding that these models share, where their means are not over the same findings; else ""."""
+        means = [mean_of(self.rows[r, population]) for r in raters]
+        if len({mean.findings for mean in means if mean}) < 2:
+            return ""
+        own = [{f for (q, p, f), row in self.each.items() if (q, p) == (r, population) and known(row)} for r in raters]
+        common = set.intersection(*own) - {MEAN}
+        return common.pop() if len(common) == 1 else ""
 
     @property
     def where(self) -> str:
@@ -172,10 +183,8 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
     """
     made: list[MeanRate] = []
     finding = model_means(evidence).finding
-    frames = {
-        m: pick(with_key(overall(evidence, "standalone", m), "operating_point"), finding=finding)
-        for m in ("sensitivity", "specificity")
-    }
+    every = {m: with_key(overall(evidence, "standalone", m), "operating_point") for m in ("sensitivity", "specificity")}
+    frames = {m: pick(frame, finding=finding) for m, frame in every.items()}
     wanted = set()
     locked = {r["at"] for r in frames["sensitivity"].to_dicts() if code_of(r, "threshold_given")}
     for at in sorted(points_in_order(frames["sensitivity"]["at"]), key=lambda at: at not in locked):
@@ -189,5 +198,6 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
         meant = f"threshold meant for {100 * target:g}% {rate}" if rate else f"threshold “{name}”"
         metrics = ("specificity",) if rate == "sensitivity" else tuple(frames)
         words = meant if rate or not given else f"given {meant}"
-        made += [MeanRate(m, words, i == 0, rows[m]) for i, m in enumerate(metrics)]
+        each = {m: by(pick(every[m], at=at), "rater", "population", "finding") for m in metrics}
+        made += [MeanRate(m, words, i == 0, rows[m], each[m]) for i, m in enumerate(metrics)]
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from overread.reporting.blocks import Table
 from overread.reporting.estimate_cells import known
@@ -15,6 +15,7 @@ from overread.reporting.first_page.first_page_parts import (
     THRESHOLD_TERM,
     FirstPage,
     bounded,
+    findings_of,
     hospital,
     interval_term,
     side,
@@ -30,7 +31,7 @@ from overread.reporting.first_page.mean_aucs import (
 )
 from overread.reporting.first_page.models_without_auc import apart_line, decisions_beside, without_auc
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, in_order
+from overread.reporting.report_data import MEAN, ReportData, Row, in_order
 from overread.reporting.seed_rows import section_raters, seeds_apart
 
 _SPELLED = 3  # models of which each has its rates in the answer
@@ -227,11 +228,23 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
         return ""
     shown = [r for r in rates if r.threshold == rates[0].threshold]
     shown = shown[:1] if "meant for" in shown[0].threshold else shown  # a given threshold fixes neither rate
-    mean = "mean " if means.finding == MEAN else ""
     said: list[str] = []
     for rate in shown:
-        found = [(r, row) for r in ranked[:_SPELLED] if known(row := rate.rows.get((r, population)))]
-        texts = [f"{spelled(row, level=i == 0 and not said)} for {r}" for i, (r, row) in enumerate(found)]
-        said += [f"the {mean}{rate.metric} is {listed(texts)}"] if texts else []
+        raters = [r for r in ranked[:_SPELLED] if known(rate.rows.get((r, population)))]
+        if not raters:
+            continue
+        alone = rate.shared(raters, population)
+        rows = {r: rate.each[r, population, alone] if alone else rate.rows[r, population] for r in raters}
+        values = [f"{spelled(row, level=not i and not said)}{_over(rows, row)}" for i, row in enumerate(rows.values())]
+        texts = [f"{value} for {r}" for value, r in zip(values, rows, strict=True)]
+        name = f" for {means.evidence.heading(alone).lower()}"
+        only = f"{name}, the only finding with it in all of them," if alone and not said else ""
+        mean = "mean " if means.finding == MEAN and not alone else ""
+        said.append(f"the {mean}{rate.metric}{only} is {listed(texts)}")
     where = f"{place} and at {shown[0].where}" if place else shown[0].where
     return f"{'In' if place.startswith('the ') else 'At'} {where}, {listed(said)}." if said else ""
+
+
+def _over(rows: Mapping[str, Row], row: Row) -> str:
+    """Over how many findings a mean is, where the means of models are over different numbers of them."""
+    return f" over {plural(findings_of(row), 'finding')}" if len(set(map(findings_of, rows.values()))) > 1 else ""
