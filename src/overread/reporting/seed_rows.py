@@ -9,10 +9,11 @@ from functools import cached_property
 import polars as pl
 
 from overread.reporting.blocks import Paragraph
-from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.estimate_cells import code_of
 from overread.reporting.first_page.first_page_parts import headline_finding
+from overread.reporting.group_rows import GroupRows
 from overread.reporting.number_format import listed, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, once, pick, points_in_order
+from overread.reporting.report_data import MEAN, ReportData, Row, by, in_order, once, pick, points_in_order
 
 _RANGE = "seeds_range"
 _HEADLINE = ("rater", "metric", "at", "population", "finding", "subgroup", "level", "contrast")
@@ -82,36 +83,9 @@ class SeedRows:
         return next(iter(rows.to_dicts()), None)
 
     @cached_property
-    def groups(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of groups whose difference is compared between variants, of sex before others: column and pair."""
-        found = dict.fromkeys((r["subgroup"], r["level"]) for r in self._signed("auc_difference_contrast"))
-        return tuple(sorted(found, key=lambda pair: pair[0] != "sex"))
-
-    def group(self) -> tuple[str, str] | None:
-        """The groups that are compared first."""
-        return next(iter(self.groups), None)
-
-    def group_contrasts(self, population: str) -> list[Row]:
-        """The difference of the first groups in one variant minus that in another, for every pair of variants."""
-        return [
-            r
-            for r in self._signed("auc_difference_contrast")
-            if (r["subgroup"], r["level"]) == self.group() and r["population"] == population and known(r)
-        ]
-
-    def group_difference(self, name: str, population: str) -> Row | None:
-        """The difference of the groups in a variant, as mean over its seeds."""
-        groups = self.group()
-        rows = [
-            r
-            for r in self._signed("auc_difference")
-            if groups and r["subgroup"] == groups[0] and r["rater"] == name and r["population"] == population
-        ]
-        pair = groups[1] if groups else ""
-        return next((r for r in rows if f"{r['level']} \u2212 {contrast_of(r['contrast'], 'level')}" == pair), None)
-
-    def _signed(self, metric: str) -> list[Row]:
-        return pick(self.frame, metric=metric, finding=self.finding).filter(pl.col("subgroup") != "").to_dicts()
+    def groups(self) -> GroupRows:
+        """The differences between groups, as means over seeds, and their contrasts between variants."""
+        return GroupRows(tuple(pick(self.frame, finding=self.finding).to_dicts()), named_only=False)
 
 
 @once

@@ -258,3 +258,35 @@ def test_of_one_finding_the_calibration_slope_has_its_number(evidence_folder, lo
     assert calibration(read_evidence(evidence_folder(rows), {})) == (
         f"The calibration slope of acme for mass is {value:.3f} (95% interval {low:.3f} to {high:.3f}){means}."
     )
+
+
+def group_differences(values, contrast=None):
+    """The difference in AUC between men and women of each model, and the contrast of the first two."""
+    more = {"analysis": "subgroups", "subgroup": "sex"}
+    rows = [
+        row("auc_difference", v, v - 0.04, v + 0.04, rater=r, level="M", **more | {"contrast": "level:F"})
+        for r, v in values.items()
+    ]
+    first, second = values
+    place = more | {"level": "M − F", "contrast": f"rater:{second}"}
+    return [*rows, row("auc_difference_contrast", contrast, contrast - 0.05, contrast + 0.05, rater=first, **place)]
+
+
+def test_named_groups_are_compared_on_the_page_of_models(evidence_folder):
+    rows = [*auc(over(2)), *(r | {"estimate": 0.8} for r in auc(over(2), rater="beta"))]
+    rows += group_differences({"acme": 0.119, "beta": -0.169}, 0.288)
+    settings = {"group_differences": ["sex: M - F"]}
+    assert leading_page(read_evidence(evidence_folder(rows, settings=settings), {})).more == (
+        "The difference in AUC between groups (sex, M − F) is +0.119 (95% interval +0.079 to +0.159) in acme and "
+        "−0.169 (−0.209 to −0.129) in beta; acme minus beta: +0.288 (95% interval +0.238 to +0.338)."
+    )
+    assert leading_page(read_evidence(evidence_folder(rows), {})).more == ""
+
+
+def test_the_other_auc_of_several_models_names_each(evidence_folder):
+    rows = [*auc(codes.notes(over(3), PAIRS)), *auc(codes.notes(over(3), PAIRS), rater="beta")]
+    rows += [row("auc", v, 0.8, 0.99, rater=r, at="pairs=all") for r, v in (("acme", 0.91), ("beta", 0.92))]
+    assert leading_page(read_evidence(evidence_folder(rows), {})).more == (
+        "AUC over 5,659 pairs of cases of the same hospital, 25 hospitals; over all pairs 0.910 for acme and 0.920 for "
+        "beta."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from overread.codes import Code
@@ -15,6 +16,7 @@ from overread.reporting.seed_rows import SeedRows
 _STRATIFIED, _POOLED = "aggregation_stratified", "aggregation_pooled"
 _PAIRS = {_STRATIFIED: "of the same hospital", _POOLED: "of the same and of different hospitals"}
 _ALL, _SAME = "pairs=all", "pairs=site"
+_SPELLED = 3  # models of which each has its other AUC in the line
 _WORDS = {_ALL: "all pairs", _SAME: "pairs of the same hospital"}
 
 
@@ -31,27 +33,40 @@ def same_site(row: Row | None) -> bool:
     return code_of(row, _STRATIFIED) is not None
 
 
-def hospitals_line(means: ModelMeans, rater: str, population: str) -> str:
-    """How the hospitals are put together in the AUC of a model, with the AUC of the other way; "" of one hospital."""
-    row = means.whole(rater, population)
+def hospitals_line(means: ModelMeans, raters: Sequence[str], population: str) -> str:
+    """How the hospitals are put together in the AUCs, with the AUC of the other way; "" of one hospital.
+
+    Of more than three models, the other AUC is that of the first one.
+    """
+    row = means.whole(raters[0], population)
     made = _aggregation(means, row) if row else None
-    if row is None or made is None:
+    if made is None:
         return ""
+    named = len(raters) > 1
+    shown = [r for r in raters if known(means.whole(r, population))]
+    shown = shown if len(shown) <= _SPELLED else shown[:1]
+    told = [text for r in shown if (text := _other(means, means.whole(r, population), made, named=named))]
+    rest = f"; over {_WORDS[made.other]} {listed(told)}" if told else ""
+    return _sentence(means, f"{made.words}{rest}", population)
+
+
+def _other(means: ModelMeans, row: Row | None, made: _Aggregation, *, named: bool) -> str:
+    """The AUC of a model that is made in the other way, and its difference from the main one."""
+    place_of = {column: (row or {})[column] for column in ("rater", "population", "finding")}
     every, change = (
-        next(iter(pick(overall(means.evidence, "standalone", m), at=at, **_place(row)).to_dicts()), None)
+        next(iter(pick(overall(means.evidence, "standalone", m), at=at, **place_of).to_dicts()), None)
         for m, at in (("auc", made.other), ("auc_difference", _ALL))
     )
     if not known(every):
-        return _sentence(means, made.words, population)
-    named = "all pairs minus these" if made.other == _SAME else "difference"
-    joint = ":" if made.other == _SAME else ""
-    told = f" ({named}{joint} {spelled(change, signed=True, nested=True)})" if known(change) else ""
-    said = f"{made.words}; over {_WORDS[made.other]} {fixed(every['estimate'])}{told}"
-    return _sentence(means, said, population)
+        return ""
+    who = f" for {every['rater']}" if named else ""
+    words = "all pairs minus these:" if made.other == _SAME else "difference"
+    difference = f" ({words} {spelled(change, signed=True, nested=True)})" if known(change) else ""
+    return f"{fixed(every['estimate'])}{who}{difference}"
 
 
-def seeds_hospitals_line(rows: SeedRows, population: str, most: int) -> str:
-    """How the hospitals are put together in the AUCs of seeds, with the mean of the other way for `most` variants."""
+def seeds_hospitals_line(rows: SeedRows, population: str) -> str:
+    """How the hospitals are put together in the AUCs of seeds, with the mean over seeds of the other way."""
     means = model_means(rows.evidence)
     found = {n: [means.areas.get((m, population, rows.finding)) for m in own] for n, own in rows.variants.items()}
     first = next((row for own in found.values() for row in own if known(row)), None)
@@ -64,7 +79,7 @@ def seeds_hospitals_line(rows: SeedRows, population: str, most: int) -> str:
         n: sum(values[m] for m in own) / len(own) for n, own in rows.variants.items() if own and set(own) <= set(values)
     }
     told = [f"{fixed(x)} for {n}" for n, x in others.items()]
-    if len(told) > most:
+    if len(told) > _SPELLED:
         ends = sorted(others, key=lambda n: others[n])
         told = [" to ".join(f"{fixed(others[n])} for {n}" for n in (ends[0], ends[-1]))]
     rest = f"; over {_WORDS[made.other]} the mean over seeds is {listed(told)}" if told else ""
@@ -74,10 +89,6 @@ def seeds_hospitals_line(rows: SeedRows, population: str, most: int) -> str:
 def _sentence(means: ModelMeans, said: str, population: str) -> str:
     """The sentence, with the name of its population where there are several."""
     return f"{capital(place(population))}: {said}." if len(means.evidence.cast.populations) > 1 else f"{capital(said)}."
-
-
-def _place(row: Row) -> dict[str, str]:
-    return {column: row[column] for column in ("rater", "population", "finding")}
 
 
 def _aggregation(means: ModelMeans, row: Row) -> _Aggregation | None:

@@ -18,10 +18,12 @@ from overread.reporting.first_page.first_page_parts import (
     findings_of,
     hospital,
     interval_term,
+    place,
     side,
     spelled,
     undecided,
 )
+from overread.reporting.first_page.group_line import group_line
 from overread.reporting.first_page.hospital_pairs import hospitals_line, same_site
 from overread.reporting.first_page.mean_aucs import (
     ModelMeans,
@@ -30,8 +32,9 @@ from overread.reporting.first_page.mean_aucs import (
     no_mean_line,
 )
 from overread.reporting.first_page.models_without_auc import apart_line, decisions_beside, without_auc
+from overread.reporting.group_rows import GroupRows
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, in_order
+from overread.reporting.report_data import MEAN, ReportData, Row, in_order, pick
 from overread.reporting.seed_rows import section_raters, seeds_apart
 
 _SPELLED = 3  # models of which each has its rates in the answer
@@ -78,13 +81,14 @@ def _tells_rates(shown: Table | None, more: str) -> bool:
 def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str], apart: Sequence[str]) -> str:
     """The lines below the answer: the pairs of the AUC, other hospitals, rates at thresholds, models without an AUC."""
     lead = populations[0] if populations else ""
-    sites = hospitals_line(means, ranked[0], lead) if ranked else ""
+    sites = hospitals_line(means, ranked, lead) if ranked else ""
     seeds = seeds_apart(means.evidence)
     place = hospital(lead) if len(populations) > 1 else ""
     at_threshold = _at_threshold(means, ranked, lead, place)
     without = apart_line(means, apart, several=len(populations) > 1)
     mean = no_mean_line(means.evidence, means.finding)
-    lines = (mean, sites, _beside(means, ranked, populations), at_threshold, without, seeds)
+    groups = _groups(means, ranked, lead)
+    lines = (mean, sites, _beside(means, ranked, populations), at_threshold, groups, without, seeds)
     return " ".join(line for line in lines if line)
 
 
@@ -248,3 +252,12 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
 def _over(rows: Mapping[str, Row], row: Row) -> str:
     """Over how many findings a mean is, where the means of models are over different numbers of them."""
     return f" over {plural(findings_of(row), 'finding')}" if len(set(map(findings_of, rows.values()))) > 1 else ""
+
+
+def _groups(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
+    """The difference between the groups that the configuration names, in every model and between models."""
+    evidence = means.evidence
+    frame = pick(evidence.estimates, analysis="subgroups", finding=means.finding)
+    where = f" {place(population)}" if len(evidence.cast.populations) > 1 else ""
+    rows = GroupRows(tuple(frame.to_dicts()) if evidence.config.get("group_differences") else (), named_only=True)
+    return group_line(rows, ranked, population, where=where, tabled=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
 from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
@@ -14,16 +12,15 @@ from overread.reporting.first_page.first_page_parts import (
     AUC_WITHIN_TERM,
     MARK_TERM,
     FirstPage,
-    bounded,
     findings_of,
     first_rows,
     hospital,
     interval_term,
     number_cell,
     place,
-    side,
     spelled,
 )
+from overread.reporting.first_page.group_line import group_line
 from overread.reporting.first_page.hospital_pairs import same_site, seeds_hospitals_line
 from overread.reporting.first_page.mean_aucs import model_means, no_mean_line
 from overread.reporting.first_page.page_facts import facts
@@ -33,7 +30,6 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     at_title,
-    contrast_of,
     operating_point,
     population_title,
     value_at,
@@ -74,7 +70,7 @@ def _lines(rows: SeedRows, lead: str) -> tuple[str, ...]:
     return (
         _elsewhere(rows, lead),
         no_mean_line(rows.evidence, rows.finding),
-        seeds_hospitals_line(rows, lead, _SPELLED),
+        seeds_hospitals_line(rows, lead),
         _groups(rows, lead),
     )
 
@@ -167,41 +163,8 @@ def _elsewhere(rows: SeedRows, lead: str) -> str:
 
 def _groups(rows: SeedRows, population: str) -> str:
     """The difference between two groups in every variant, and its contrasts between variants."""
-    contrasts, groups = rows.group_contrasts(population), rows.group()
-    if not contrasts or groups is None:
-        return ""
-    own = {n: r for n in rows.variants if known(r := rows.group_difference(n, population))}
     where = f" {place(population)}" if len(rows.populations) > 1 else ""
-    start = f"The difference in AUC between groups ({groups[0].replace('_', ' ')}, {groups[1]}){where}"
-    more = len(rows.groups) - 1
-    rest = f" {plural(more, 'more pair')} of groups: see the sections below." if more else ""
-    return f"{start} {_own_differences(own)}; {_contrasts(contrasts)}.{rest}"
-
-
-def _own_differences(own: Mapping[str, Row]) -> str:
-    """The difference of the groups in every variant; of many, the lowest and the highest."""
-    ranked = sorted(own, key=lambda n: number(own[n]["estimate"]))
-    many = len(ranked) > _SPELLED
-    told = [f"{fixed(own[n]['estimate'], signed=True)} in {n}" for n in ([ranked[0], ranked[-1]] if many else own)]
-    return f"of {len(ranked)} variants runs from {' to '.join(told)}" if many else f"is {listed(told)}"
-
-
-def _contrasts(contrasts: Sequence[Row]) -> str:
-    """Every contrast between variants; of many, the largest, and how many intervals lie on one side of 0."""
-    if len(contrasts) <= _SPELLED:
-        return "; ".join(_contrast(row, level=i == 0) for i, row in enumerate(contrasts))
-    largest = max(contrasts, key=lambda r: abs(number(r["estimate"])))
-    clear = sum(side(r) != 0 for r in contrasts)
-    return (
-        f"the largest of {len(contrasts)} contrasts is {_contrast(largest, level=True)}; 0 lies outside the interval "
-        f"of {clear}"
-    )
-
-
-def _contrast(row: Row, *, level: bool) -> str:
-    includes = "; the interval includes 0" if bounded(row) and not side(row) else ""
-    names = f"{row['rater']} minus {contrast_of(row['contrast'], 'rater')}"
-    return f"{names}: {spelled(row, signed=True, level=level)}{includes}"
+    return group_line(rows.groups, list(rows.variants), population, where=where, tabled=True)
 
 
 def _facts(rows: SeedRows) -> tuple[tuple[str, str], ...]:
@@ -268,7 +231,7 @@ def _mean_cell(rows: SeedRows, name: str, row: Row | None, most: int) -> Cell:
 def _table(rows: SeedRows) -> Table:
     """A row per variant: means over seeds beside the ensemble's own AUC, and the difference between groups."""
     own = any(known(rows.ensemble(n, p)) for n in rows.variants for p in rows.populations)
-    groups, points = rows.group(), rows.points[:1]
+    groups, points = rows.groups.first, rows.points[:1]
     titles = ["AUC", *(["AUC of the ensemble"] if own else [])]
     titles += [t for at in points for t in (f"Sensitivity, {_named(rows, at)}", "Specificity there")]
     titles += [f"AUC, {groups[1]}"] if groups else []
@@ -283,7 +246,7 @@ def _table(rows: SeedRows) -> Table:
             for at in points:
                 rates = [rows.row(name, m, population, at=at) for m in ("sensitivity", "specificity")]
                 cells += [_mean_cell(rows, name, r, over) for r in rates]
-            cells += [number_cell(rows.group_difference(name, population), signed=True)] if groups else []
+            cells += [number_cell(rows.groups.difference(name, population), signed=True)] if groups else []
             body.append((Cell(name), *cells))
     note = f"Means over seeds{f' and {over} findings' if over > 1 else ''}, with 95% interval for other patients."
     head = heads("Variant" if len(rows.variants) > 1 else "Model", *titles)
