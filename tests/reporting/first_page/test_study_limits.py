@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from overread import codes
@@ -239,3 +240,15 @@ def test_a_finding_of_one_class_has_its_hospital_only_where_there_are_several(ev
     rows.append(row("auc", math.nan, population="external:elm", **none))
     told = "All cases of one class: mass (the internal test) and mass (elm). No AUC can be estimated."
     assert limits_of(evidence_folder, rows)[short] == told
+
+
+def test_roles_that_name_hospitals_without_a_case_are_a_limit(evidence_folder):
+    inside = joined(["a", "b"], []).with_columns(site=pl.lit("west"))
+    roles = {"single": {"acme": "west1", "beta": "west2"}}
+    short = "roles that name other hospitals"
+    assert limits_of(evidence_folder, [row(*AUC)], joined=inside, settings={"roles": roles})[short] == (
+        "Hospitals of the roles are not those of the test. The roles name west1 and west2, of which the test has no "
+        "case; the internal test is of west, which no role names."
+    )
+    roles = {"single": {"acme": "west", "beta": "west2"}}
+    assert short not in limits_of(evidence_folder, [row(*AUC)], joined=inside, settings={"roles": roles})

@@ -135,6 +135,18 @@ def no_mean_line(evidence: ReportData, finding: str) -> str:
     return f"No mean over the {len(findings)} findings could be computed{why}."
 
 
+def case_sites(evidence: ReportData, **place: str) -> list[str]:
+    """The hospitals of the cases at a place, such as `population="internal"`; of an evaluation without sites none."""
+    if "site" not in evidence.joined.columns:
+        return []
+    return sorted({str(site) for site in pick(evidence.joined, **place)["site"].drop_nulls().unique() if site})
+
+
+def internal_sites(evidence: ReportData) -> list[str]:
+    """The hospitals of the internal test of the leading model."""
+    return case_sites(evidence, population="internal", rater=evidence.cast.lead)
+
+
 def drawn_models(evidence: ReportData) -> list[str]:
     """The models that figures draw over each other: of more than four, the four with the highest mean AUC."""
     raters = list(section_raters(evidence))

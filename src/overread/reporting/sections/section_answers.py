@@ -161,8 +161,8 @@ def comparison(evidence: ReportData) -> str:
     population = next(iter(evidence.cast.populations), "")
     ranked = means.ranked(population)
     if len(ranked) < 2:
-        rows = decision_rows(evidence)
-        paired = paired_rates(rows, rows.lead) if rows.rates and not ranked else ""
+        decided = decision_rows(evidence)
+        paired = paired_rates(decided, decided.lead) if decided.rates and not ranked else ""
         where = "differences of single findings and at other hospitals are in the tables"
         return paired or f"No two models have {_article(means.name())}{_at(evidence)}; {where}."
     first, second = ranked[:2]

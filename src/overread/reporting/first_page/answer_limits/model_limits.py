@@ -7,7 +7,7 @@ import polars as pl
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_limits.limit_codes import noted
 from overread.reporting.first_page.first_page_parts import Limitation, bounded, constant
-from overread.reporting.first_page.mean_aucs import model_means
+from overread.reporting.first_page.mean_aucs import case_sites, internal_sites, model_means
 from overread.reporting.first_page.question import SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick
@@ -72,6 +72,20 @@ def training_runs(evidence: ReportData) -> list[Limitation]:
             5, "one training run per model", "One training run per model.", text, "h1" if evidence.cast.single else ""
         )
     ]
+
+
+def roles(evidence: ReportData) -> list[Limitation]:
+    """Roles that name hospitals without a case, while the internal test is of hospitals that no role names."""
+    named, inside = set(map(str, evidence.cast.roles.get("single", {}).values())), internal_sites(evidence)
+    without = sorted(named - set(case_sites(evidence)))
+    unnamed = [site for site in inside if site not in named]
+    if not without or not unnamed:
+        return []
+    text = (
+        f"The roles name {listed(without)}, of which the test has no case; the internal test is of {listed(unnamed)}, "
+        "which no role names."
+    )
+    return [Limitation(3, "roles that name other hospitals", "Hospitals of the roles are not those of the test.", text)]
 
 
 def seeds(evidence: ReportData) -> list[Limitation]:
