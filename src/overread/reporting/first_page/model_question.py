@@ -8,6 +8,9 @@ from overread.reporting.blocks import Table
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_figures.model_figures import models_figure
 from overread.reporting.first_page.answer_figures.model_tables import findings_table, models_table
+from overread.reporting.first_page.answer_lines.group_contrasts import group_line
+from overread.reporting.first_page.answer_lines.hospital_pairs import hospitals_line, same_site
+from overread.reporting.first_page.answer_lines.models_without_auc import apart_line, decisions_beside, without_auc
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     AUC_WITHIN_TERM,
@@ -23,15 +26,12 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
     undecided,
 )
-from overread.reporting.first_page.group_line import group_line
-from overread.reporting.first_page.hospital_pairs import hospitals_line, same_site
 from overread.reporting.first_page.mean_aucs import (
     ModelMeans,
     mean_rates,
     model_means,
     no_mean_line,
 )
-from overread.reporting.first_page.models_without_auc import apart_line, decisions_beside, without_auc
 from overread.reporting.group_rows import GroupRows
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, in_order, pick

@@ -7,6 +7,7 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.answer_lines.hospital_pairs import hospitals_line
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
@@ -20,7 +21,6 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.hospital_pairs import hospitals_line
 from overread.reporting.first_page.mean_aucs import internal_sites, model_means
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick

@@ -7,6 +7,8 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.answer_lines.group_contrasts import group_line
+from overread.reporting.first_page.answer_lines.hospital_pairs import same_site, seeds_hospitals_line
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     AUC_WITHIN_TERM,
@@ -20,8 +22,6 @@ from overread.reporting.first_page.first_page_parts import (
     place,
     spelled,
 )
-from overread.reporting.first_page.group_line import group_line
-from overread.reporting.first_page.hospital_pairs import same_site, seeds_hospitals_line
 from overread.reporting.first_page.mean_aucs import model_means, no_mean_line
 from overread.reporting.first_page.page_facts import facts
 from overread.reporting.number_format import MISSING, capital, fixed, listed, number, plural
