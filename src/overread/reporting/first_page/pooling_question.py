@@ -9,12 +9,14 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.answer_lines.hospital_pairs import hospitals_line
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
     FirstPage,
     bounded,
     first_rows,
+    hospital,
     interval_term,
     most_findings,
     number_cell,
@@ -22,7 +24,6 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
 )
 from overread.reporting.first_page.mean_aucs import model_means
-from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 
@@ -137,7 +138,8 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
         said.append(
             f"The mean AUC of {pooled} is {fixed(inside['estimate'])} in the internal test, and {listed(away)}."
         )
-    return " ".join(said)
+        said.append(hospitals_line(means, [pooled], "internal"))
+    return " ".join(filter(None, said))
 
 
 def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | None:
