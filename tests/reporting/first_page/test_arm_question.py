@@ -67,9 +67,45 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
             rows += [r | less | tested for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
     assert page.answer.endswith(
-        "is above −0.050 (one-sided P = 0.001). Lower limits of the other measures: sensitivity +0.010 is above (P = "
-        "0.001); specificity −0.080 is not above (P = 0.13)."
+        "is above −0.050 (one-sided P = 0.001). The lower limit for sensitivity, +0.010, is above −0.050 (P = 0.001); "
+        "the lower limit for specificity, −0.080, is not above −0.050 (P = 0.13). These one-sided P values are not "
+        "adjusted."
     )
+
+
+def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_folder):
+    rows = in_two_arms()
+    of_margin = {"at": "margin=0.05;test=obuchowski-rockette", "p": 0.001}
+    rows += [r | of_margin for r in changed({}) if r["contrast"]]
+    less = {"metric": "sensitivity_difference", "estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}
+    rows += [r | less for r in changed({}) if r["contrast"]]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.endswith("(one-sided P = 0.001). Non-inferiority in sensitivity could not be tested.")
+
+
+def test_a_weighted_mean_is_called_one_with_the_unweighted_means(evidence_folder):
+    weighted = [
+        r | noted("readers_weighted", unit="reads", mean=0.793 if r["arm"] == "unaided" else 0.812)
+        if r["rater"] == "(readers)" else r
+        for r in in_two_arms()
+    ]  # fmt: skip
+    evidence, page = page_of(evidence_folder, weighted)
+    assert page.answer.startswith("The weighted mean AUC of the readers was 0.941 in aided reading (score) and 0.897")
+    told = (
+        "Readers are weighted by their numbers of reads; their unweighted mean is 0.812 in aided reading (score) and "
+    )
+    assert f"{told}0.793 in unaided reading." in page.more
+    assert page.table.caption == "The weighted mean of the readers in each arm"
+    assert for_paper(pairs(evidence)[0], "auc").startswith("The weighted mean AUC of the readers for mass was 0.941")
+
+
+def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):
+    why = noted("readers_without_class", classes="with the finding", readers=("2",))
+    one = [r | {"n_readers": 1} if r["rater"] == "(readers)" else r for r in changed({"n_readers": 1, **why})]
+    evidence, page = page_of(evidence_folder, one)
+    assert page.answer.startswith("The AUC of the one reader compared was 0.941 in aided reading (score) and 0.897 in")
+    assert "Reader 2 has no read of cases with the finding in one of the arms and is left out." in page.more
+    assert (page.table.caption, for_paper(pairs(evidence)[0], "auc")) == ("The reader in each arm", "")
 
 
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):

@@ -41,7 +41,13 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     minus,
     usable_pairs,
 )
-from overread.reporting.sections.reader_results.reader_titles import arm_title, in_sentence, in_words, reader_title
+from overread.reporting.sections.reader_results.reader_titles import (
+    WEIGHTED,
+    arm_title,
+    in_sentence,
+    in_words,
+    reader_title,
+)
 
 
 def arms_page(evidence: ReportData) -> FirstPage:
@@ -103,7 +109,7 @@ def _answer_of_arms(evidence: ReportData, first: ArmPair, others: Sequence[ArmPa
     ]
     clear = sum(side(row) != 0 for _, row in rows)
     text = (
-        f"The difference in the mean {MEASURES[metric]} of the readers{of} from that {arm_words(first.usual)}{level} "
+        f"The difference in the {first.mean(metric)}{of} from that {arm_words(first.usual)}{level} "
         f"runs from {' to '.join(ends)}, with 0 outside the interval in {clear or 'none'} of {len(rows)}."
     )
     margins = [(p, said) for p in others if (said := _non_inferiority(p).strip())]
@@ -126,13 +132,13 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
         both = f"{arm_title(pair.new)} and {arm_title(pair.usual)}"
         return f"The difference between {both} could not be computed{of}."
     levels = pair.compared_levels(metric)
-    name = MEASURES[metric]
+    name = pair.mean(metric)
     if levels is None:
-        less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
+        less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the {name}{of}"
         return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (
-        f"The mean {name} of the readers{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
+        f"The {name}{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
         f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
         f"{_non_inferiority(pair)}"
     )
@@ -158,29 +164,53 @@ def _non_inferiority(pair: ArmPair) -> str:
 
 def _other_margins(pair: ArmPair, margin: float) -> str:
     """The lower limits of the other measures against the same margin."""
-    said = []
+    said, untested = [], []
     for metric in (m for m in pair.measures if m != pair.leading_measure):
         row, less = pair.non_inferiority(metric), pair.difference(metric)
         if not known(row) or number(row["p"]) != number(row["p"]) or not bounded(less) or less is None:
-            said.append(f"{MEASURES[metric]} could not be tested")
+            untested.append(MEASURES[metric])
             continue
         place = "above" if number(less["low"]) > -margin else "not above"
-        said.append(f"{MEASURES[metric]} {limit(less['low'], signed=True)} is {place} (P {p_phrase(row['p'])})")
-    return f" Lower limits of the other measures: {'; '.join(said)}." if said else ""
+        low = limit(less["low"], signed=True)
+        margin_of = limit(-margin, signed=True)
+        said.append(f"the lower limit for {MEASURES[metric]}, {low}, is {place} {margin_of} (P {p_phrase(row['p'])})")
+    told = f" {capital('; '.join(said))}. These one-sided P values are not adjusted." if said else ""
+    return told + (f" Non-inferiority in {listed(untested)} could not be tested." if untested else "")
 
 
 def _left_out(pair: ArmPair) -> list[str]:
-    """Readers without a part in the difference: those of one arm only, and those who made the reference standard."""
+    """Readers without a part in the difference or with a larger one: those of one arm only, those without reads of a
+    class, those with more reads, and those who made the reference standard.
+    """
     row = pair.difference(pair.leading_measure)
     said = []
     if (one := code_of(row, "readers_in_one_arm")) is not None:
         names = [reader_title(str(r)) for r in _names(one["readers"])]
         verb = "is" if len(names) == 1 else "are"
         said.append(f"{capital(listed(names))} read in one arm only and {verb} left out.")
+    if (lacking := code_of(row, "readers_without_class")) is not None:
+        names = [reader_title(str(r)) for r in _names(lacking["readers"])]
+        verb = ("has", "is") if len(names) == 1 else ("have", "are")
+        read = f"{verb[0]} no read of cases {lacking['classes']} in one of the arms and {verb[1]} left out"
+        said.append(f"{capital(listed(names))} {read}.")
+    if (weighted := pair.weighted(pair.leading_measure)) is not None:
+        said.append(f"Readers are weighted by their numbers of {weighted['unit']}{_unweighted(pair)}.")
     if (made := code_of(row, "makers_excluded")) is not None and row and row.get("n_readers"):
         judged, makers = int(row["n_readers"]), len(_names(made["readers"]))
         said.append(f"{judged} of {judged + makers} readers judged; the others made the reference standard.")
     return said
+
+
+def _unweighted(pair: ArmPair) -> str:
+    """The unweighted means of both arms, where their notes have them."""
+    means = []
+    for arm in (pair.new, pair.usual):
+        row = pair.level(pair.leading_measure, arm)
+        if not known(row):
+            return ""
+        code = code_of(row, WEIGHTED)
+        means.append(f"{fixed(code['mean'] if code else row['estimate'])} {arm_words(arm)}")
+    return f"; their unweighted mean is {listed(means)}"
 
 
 def _names(value: object) -> tuple[object, ...]:
@@ -248,13 +278,21 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     left = len(pairs) - len({c.new for c in shown})
     more = f"{plural(left, 'other pair')} of arms {'is' if left == 1 else 'are'} in the sections below." if left else ""
     made = Table(
-        "The mean of the readers in each arm",
+        f"{_together(shown)} in each arm",
         (heads("Measure", usual, new, less, "P"),),
         tuple(body),
         note="With 95% interval.",
         remark=f"{more} {_adjusted(same)}".strip(),
     )
     return first_rows(made, "rows")
+
+
+def _together(shown: Sequence[ArmPair]) -> str:
+    """What the numbers of a table of pairs are."""
+    titles = {c.mean_title(*c.measures) for c in shown if c.measures}
+    if titles == {"One reader"}:
+        return "The reader"
+    return f"The {'weighted ' if 'Weighted mean of the readers' in titles else ''}mean of the readers"
 
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:

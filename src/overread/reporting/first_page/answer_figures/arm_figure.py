@@ -23,7 +23,7 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     means = pair.compared_levels(metric)
     own = [means[1], means[0]] if means else []  # means of other readers have another difference
     row = pair.difference(metric)
-    rows = [_figure_row("Mean of the readers", own, row, strong=True)] if any(map(known, [*own, row])) else []
+    rows = [_figure_row(pair.mean_title(metric), own, row, strong=True)] if any(map(known, [*own, row])) else []
     for reader in pair.readers_of_both():
         levels = [pair.level(metric, a, reader) for a in (pair.usual, pair.new)]
         if any(map(known, levels)):

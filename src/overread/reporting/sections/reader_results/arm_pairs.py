@@ -8,7 +8,8 @@ from functools import cached_property
 
 import polars as pl
 
-from overread.reporting.estimate_cells import known
+from overread.codes import Code
+from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.first_page.first_page_parts import bounded, leading_findings
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
@@ -29,6 +30,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     DERIVED,
     OTHERS,
     READERS,
+    WEIGHTED,
     ReadRows,
     arm_title,
     arms,
@@ -102,6 +104,27 @@ class ArmPair:
             return None
         same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
         return (new, usual) if same else None
+
+    def one_reader(self, metric: str) -> bool:
+        """Whether the number of the readers together is that of a single reader, and no mean."""
+        return int((self.difference(metric) or {}).get("n_readers") or 0) == 1
+
+    def weighted(self, metric: str) -> Code | None:
+        """The note of a mean in which readers with more reads count more; None where all count the same."""
+        rows = (self.difference(metric), *(self.level(metric, arm) for arm in (self.new, self.usual)))
+        return next((code for row in rows if (code := code_of(row, WEIGHTED)) is not None), None)
+
+    def mean(self, metric: str) -> str:
+        """What the number of the readers together is, in a sentence."""
+        if self.one_reader(metric):
+            return f"{MEASURES[metric]} of the one reader compared"
+        return f"{'weighted ' if self.weighted(metric) else ''}mean {MEASURES[metric]} of the readers"
+
+    def mean_title(self, *metrics: str) -> str:
+        """The name of a row, or with several measures of a table, of the readers together."""
+        if all(map(self.one_reader, metrics)):
+            return "One reader"
+        return "Weighted mean of the readers" if any(map(self.weighted, metrics)) else "Mean of the readers"
 
     def readers(self) -> list[str]:
         """The readers with a number in either arm, by name."""

@@ -90,8 +90,9 @@ def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool, variance
     if pair.leave_one_out:
         blocks.append(Paragraph(_LEFT_OUT))
     blocks += [_means_table(pair), *_margins(pair)]
-    blocks.append(Paragraph("For a manuscript:", kind="small"))
-    blocks += [Paragraph(for_paper(pair, m, patients=not evidence.cases_are_patients)) for m in pair.measures]
+    said = [for_paper(pair, m, patients=not evidence.cases_are_patients) for m in pair.measures]
+    if any(said):
+        blocks += [Paragraph("For a manuscript:", kind="small"), *(Paragraph(text) for text in said if text)]
     if "auc" in pair.measures:
         arms = [(a, pair.level("auc", a)) for a in (pair.usual, pair.new)]
         curves = curves_figure(evidence, arms, (pair.finding, pair.reference))
@@ -133,9 +134,13 @@ def _means_table(pair: ArmPair) -> Table:
     cut = f"a rating of {pair.cutoff} or more counts as present" if pair.cutoff else ""
     family = "Holm P is adjusted over the tests of this family: sensitivity and specificity together, AUC apart, over "
     family = f"{family}findings and pairs of arms" if adjusted else ""
-    remark = "; ".join(t for t in (who, cases, cut, family) if t)
+    weighted = next((code for m, _ in rows if (code := pair.weighted(m))), None)
+    share = f"readers are weighted by their numbers of {weighted['unit']}" if weighted else ""
+    remark = "; ".join(t for t in (who, cases, share, cut, family) if t)
     uncounted = f" {OTHERS_COUNT}" if pair.leave_one_out else ""
-    caption = f"{pair.title}: mean of the readers {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
+    together = pair.mean_title(*(m for m, _ in rows))
+    together = f"{together[:1].lower()}{together[1:]}"
+    caption = f"{pair.title}: {together} {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
     return table(caption, (head,), body, remark=f"{capital(remark)}.{uncounted}" if remark else "")
 
 
@@ -160,7 +165,7 @@ def _readers_table(pair: ArmPair) -> Table:
             levels = [pair.level(metric, a, rater) for a in (pair.usual, pair.new)]
             less = pair.difference(metric, rater)
             if any(map(known, (*levels, less))):
-                name = Cell("Mean of the readers", "strong") if rater == READERS else Cell(reader_title(rater))
+                name = Cell(pair.mean_title(metric), "strong") if rater == READERS else Cell(reader_title(rater))
                 cells = [reads_cell(r) if r else Cell(MISSING, "num") for r in levels]
                 if rater == READERS:
                     cells = [_level_cell(pair, metric, a) if r else c for a, r, c in

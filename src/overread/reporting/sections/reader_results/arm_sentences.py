@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from overread import codes
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.number_format import MISSING, capital, count, fixed, number, p_phrase, plural
+from overread.reporting.number_format import MISSING, capital, count, fixed, limit, number, p_phrase, plural
 from overread.reporting.report_data import Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -34,7 +34,8 @@ def answer(pair: ArmPair, *, several: bool) -> str:
         return f"{where}{minus(pair)}: no difference could be computed."
     first = minus(pair)
     first = f"A{first[1:]}" if not where and pair.new.isdigit() else first  # "Arm 2" opens the sentence
-    return f"{where}{first}, mean of the readers: {'; '.join(said)}."
+    together = pair.mean_title(*pair.measures)
+    return f"{where}{first}, {together[:1].lower()}{together[1:]}: {'; '.join(said)}."
 
 
 def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
@@ -53,18 +54,23 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     -------
     str
         Both arms with intervals where they are known, the difference with interval and P value, the method with its
-        degrees of freedom, the numbers of readers and patients, and the reference standard.
+        degrees of freedom, the numbers of readers and patients, and the reference standard; "" for a single reader, of
+        whom there is no mean.
     """
+    if pair.one_reader(metric):
+        return ""
     row = pair.difference(metric)
     assert row is not None
     levels_of_both = pair.compared_levels(metric)
     level = f"{100 * number(row.get('confidence') or 0.95):g}% CI"
-    name = f"mean {MEASURES[metric]} of the readers for {in_words(pair.title)}"
+    name = f"{pair.mean(metric)} for {in_words(pair.title)}"
+    weighted = pair.weighted(metric)
     details = [
         f"{level} {_ends(row, signed=True)}" if _bounded(row) else "no CI",
         *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
         *_method(row),
         _numbers(row, patients=patients),
+        f"readers weighted by their numbers of {weighted['unit']}" if weighted else "",
         f"reference standard: {in_sentence(pair.reference)}",
     ]
     difference = f"{fixed(row['estimate'], signed=True)} ({'; '.join(d for d in details if d)})"
@@ -91,8 +97,8 @@ def margin_sentence(pair: ArmPair, metric: str) -> str:
     if not known(row) or number(row["p"]) != number(row["p"]):
         return f"{capital(tested)} could not be tested."
     less = pair.difference(metric) or row
-    limit = f"; the lower limit of the two-sided CI was {_limit(less['low'])}" if _bounded(less) else ""
-    return f"One-sided test of {tested}: P {p_phrase(row['p'])}{limit}."
+    low = f"; the lower limit of the two-sided CI was {limit(less['low'], signed=True)}" if _bounded(less) else ""
+    return f"One-sided test of {tested}: P {p_phrase(row['p'])}{low}."
 
 
 def _less(row: Row | None) -> str:
@@ -107,17 +113,7 @@ def _own(row: Row, level: str) -> str:
 
 
 def _ends(row: Row, *, signed: bool = False) -> str:
-    return f"{_limit(row['low'], signed=signed)} to {_limit(row['high'], signed=signed)}"
-
-
-def _limit(value: float, *, signed: bool = True) -> str:
-    """A limit, with one digit more where three would make it zero.
-
-    >>> _limit(-0.0004), _limit(0.0881)
-    ('−0.0004', '+0.088')
-    """
-    near_zero = 0 < abs(number(value)) < 0.0005
-    return fixed(value, 4 if near_zero else 3, signed=signed)
+    return f"{limit(row['low'], signed=signed)} to {limit(row['high'], signed=signed)}"
 
 
 def _bounded(row: Row) -> bool:

@@ -92,7 +92,7 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
         if any(map(known, (*levels, less))):
             marks = tuple(mark_of(row, i) for i, row in enumerate(levels) if known(row))
             beside = (mark_of(less, 2, signed=True),) if known(less) else (Mark(2, nan, nan, nan, "—"),)
-            title = "Mean of the readers" if rater == READERS else reader_title(rater)
+            title = pair.mean_title(metric) if rater == READERS else reader_title(rater)
             rows.append(ForestRow(title, (marks, beside), strong=rater == READERS))
     if not rows:
         return None

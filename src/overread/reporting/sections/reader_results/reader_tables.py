@@ -26,6 +26,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
     OTHERS_COUNT,
     READERS,
+    WEIGHTED,
     ReadRows,
     arm_title,
     classes_of,
@@ -234,7 +235,9 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
 
 def together_title(rows: Sequence[Row | None]) -> str:
     """What the numbers of all readers are: of their pooled reads, or their mean."""
-    return "Mean of the readers" if any(row and value_at(row["at"], "test") for row in rows) else "Pooled readers"
+    if not any(row and value_at(row["at"], "test") for row in rows):
+        return "Pooled readers"
+    return "Weighted mean of the readers" if any(code_of(row, WEIGHTED) for row in rows) else "Mean of the readers"
 
 
 def _mean(rows: dict[Any, Any], metric: str, reader: str) -> Row | None:
