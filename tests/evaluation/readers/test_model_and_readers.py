@@ -174,6 +174,16 @@ def test_against_the_majority_of_the_others_by_hand():
     assert value(e, metric="specificity", **(model | {"at": f"{SPEC90};others=r1"})) == 1.0
 
 
+def test_readers_without_a_case_of_the_class_are_not_counted_in_a_rate():
+    """r2 reads d alone, which is absent."""
+    e = small(more=[("r2", "d", 1)]).estimates
+    of = {"analysis": "readers", "reference": "own", "rater": "(readers)"}
+    numbers = [one(e, metric=m, **of)["n_readers"] for m in ("sensitivity", "specificity")]
+    test = {**of, "rater": "acme", "contrast": "rater:(readers)", "at": f"{SPEC90};test=u-statistic"}
+    numbers += [one(e, metric=f"{m}_difference", **test)["n_readers"] for m in ("sensitivity", "specificity")]
+    assert numbers == [2, 3, 2, 3]
+
+
 def test_one_other_reader_is_no_majority_of_the_others(by_hand):
     assert by_hand.estimates.filter(reference=OTHERS).is_empty()
     few = "pneumothorax: fewer than two votes of other readers"
