@@ -9,7 +9,7 @@ from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.arm_pairs import pairs
-from overread.reporting.sections.reader_results.arm_sentences import for_paper
+from overread.reporting.sections.reader_results.arm_sentences import answer, for_paper
 from tests.reporting.first_page.test_leading_question import READS, in_two_arms, row
 
 
@@ -193,3 +193,19 @@ def test_readers_without_a_number_together_have_their_range_and_the_arm(evidence
         "together was estimated."
     )
     assert "The arms are not compared: the same readers made the reference standard" in page.more
+
+
+def test_readers_with_unequal_reads_are_pooled_and_no_mean(evidence_folder):
+    """A reader with more reads counts more: the number is not the mean of the readers' values."""
+    pooled = noted("readers_pooled")
+    rows = [{**r, **pooled} if r["rater"] == "(readers)" else r for r in in_two_arms()]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith("The AUC of the pooled readers was 0.941 in aided reading (score) and 0.897 in")
+    assert page.table.caption == "The pooled readers in each arm"
+    assert ("Pooled readers", "All reads together: a reader with more reads counts more.") in page.terms
+    assert page.figure.numbers["row"][0] == "Pooled readers"
+    (pair,) = pairs(evidence)
+    sentence = for_paper(pair, "auc")
+    assert sentence.startswith("The AUC of the pooled readers for mass was 0.941 (95% CI")
+    assert "; all reads pooled, so that a reader with more reads counts more; " in sentence
+    assert answer(pair, several=False).startswith("aided (score) minus unaided, pooled readers: AUC")

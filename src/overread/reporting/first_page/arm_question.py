@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from overread.reporting.blocks import Cell, Table, heads
@@ -34,6 +34,7 @@ from overread.reporting.report_data import ReportData, Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
     MEASURES,
+    POOLED_TERM,
     ArmPair,
     arm_words,
     compared_readers,
@@ -77,6 +78,8 @@ def _terms(same: Sequence[ArmPair], level: float) -> tuple[tuple[str, str], ...]
     shown = {m for c in same for m in MEASURES if known(c.difference(m))}
     measures = [AUC_TERM] if "auc" in shown else []
     measures += [RATES_TERM] if shown - {"auc"} else []
+    pooled = any(c.pooled(m) for c in same for m in MEASURES)
+    measures += [("Pooled readers", POOLED_TERM)] if pooled else []
     return (*measures, interval_term(level), _P_TERM, MARK_TERM)
 
 
@@ -103,7 +106,7 @@ def _answer_of_arms(evidence: ReportData, first: ArmPair, others: Sequence[ArmPa
     ]
     clear = sum(side(row) != 0 for _, row in rows)
     text = (
-        f"The difference in the mean {MEASURES[metric]} of the readers{of} from that {arm_words(first.usual)}{level} "
+        f"The difference in the {first.measure_of_readers(metric)}{of} from that {arm_words(first.usual)}{level} "
         f"runs from {' to '.join(ends)}, with 0 outside the interval in {clear or 'none'} of {len(rows)}."
     )
     margins = [(p, said) for p in others if (said := _non_inferiority(p).strip())]
@@ -126,13 +129,13 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
         both = f"{arm_title(pair.new)} and {arm_title(pair.usual)}"
         return f"The difference between {both} could not be computed{of}."
     levels = pair.compared_levels(metric)
-    name = MEASURES[metric]
+    name = pair.measure_of_readers(metric)
     if levels is None:
-        less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
+        less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the {name}{of}"
         return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (
-        f"The mean {name} of the readers{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
+        f"The {name}{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
         f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
         f"{_non_inferiority(pair)}"
     )
@@ -248,13 +251,18 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     left = len(pairs) - len({c.new for c in shown})
     more = f"{plural(left, 'other pair')} of arms {'is' if left == 1 else 'are'} in the sections below." if left else ""
     made = Table(
-        "The mean of the readers in each arm",
+        f"The {_together(c.together(m) for c, m, _ in rows)} in each arm",
         (heads("Measure", usual, new, less, "P"),),
         tuple(body),
         note="With 95% interval.",
         remark=f"{more} {_adjusted(same)}".strip(),
     )
     return first_rows(made, "rows")
+
+
+def _together(names: Iterable[str]) -> str:
+    """What the rows of a table are about, all of them or each in turn."""
+    return " and the ".join(n.lower() for n in dict.fromkeys(names)) or "readers"
 
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:

@@ -32,6 +32,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     ReadRows,
     arm_title,
     arms,
+    is_pooled,
     with_calls,
 )
 
@@ -102,6 +103,21 @@ class ArmPair:
             return None
         same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
         return (new, usual) if same else None
+
+    def pooled(self, metric: str) -> bool:
+        """Whether reads were pooled from readers with unequal numbers of them: no mean of the readers' own values."""
+        return is_pooled(self.difference(metric)) or any(
+            is_pooled(self.level(metric, a)) for a in (self.new, self.usual)
+        )
+
+    def together(self, metric: str) -> str:
+        """What the readers together are, as the name of a row."""
+        return "Pooled readers" if self.pooled(metric) else "Mean of the readers"
+
+    def measure_of_readers(self, metric: str) -> str:
+        """The measure of the readers together, within a sentence."""
+        name = MEASURES[metric]
+        return f"{name} of the pooled readers" if self.pooled(metric) else f"mean {name} of the readers"
 
     def readers(self) -> list[str]:
         """The readers with a number in either arm, by name."""
@@ -202,6 +218,9 @@ def compared_readers(evidence: ReportData) -> int:
     first = leading_pair(evidence)
     row = (first.difference(first.leading_measure) if first else None) or {}
     return int(row.get("n_readers") or 0)
+
+
+POOLED_TERM = "All reads together: a reader with more reads counts more."
 
 
 def _best(rows: Iterable[Row]) -> Row | None:

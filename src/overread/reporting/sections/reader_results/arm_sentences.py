@@ -28,13 +28,16 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     -------
     str
     """
-    said = [f"{MEASURES[m]} {_less(pair.difference(m))}" for m in pair.measures]
+    said: dict[str, list[str]] = {}
+    for m in pair.measures:
+        said.setdefault(pair.together(m).lower(), []).append(f"{MEASURES[m]} {_less(pair.difference(m))}")
     where = f"{pair.title}, " if several else ""
     if not said:
         return f"{where}{minus(pair)}: no difference could be computed."
     first = minus(pair)
     first = f"A{first[1:]}" if not where and pair.new.isdigit() else first  # "Arm 2" opens the sentence
-    return f"{where}{first}, mean of the readers: {'; '.join(said)}."
+    words = "; ".join(f"{who}: {'; '.join(own)}" for who, own in said.items())
+    return f"{where}{first}, {words}."
 
 
 def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
@@ -59,11 +62,13 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     assert row is not None
     levels_of_both = pair.compared_levels(metric)
     level = f"{100 * number(row.get('confidence') or 0.95):g}% CI"
-    name = f"mean {MEASURES[metric]} of the readers for {in_words(pair.title)}"
+    name = f"{pair.measure_of_readers(metric)} for {in_words(pair.title)}"
+    pooled = "all reads pooled, so that a reader with more reads counts more" if pair.pooled(metric) else ""
     details = [
         f"{level} {_ends(row, signed=True)}" if _bounded(row) else "no CI",
         *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
         *_method(row),
+        pooled,
         _numbers(row, patients=patients),
         f"reference standard: {in_sentence(pair.reference)}",
     ]

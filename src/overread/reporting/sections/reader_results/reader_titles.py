@@ -332,6 +332,11 @@ def output_title(rater: str) -> str:
     return model + bracket + mapping.replace("_", " ")
 
 
+def is_pooled(row: Row | None) -> bool:
+    """Whether a number of the readers together is of reads that were pooled from readers with unequal numbers."""
+    return code_of(row, "readers_pooled") is not None
+
+
 def classes_of(row: Row | None) -> Cell:
     """How many cases are present and absent; nothing of several readers under the majority of the others.
 
