@@ -207,21 +207,6 @@ def test_a_reader_without_a_class_has_no_part_in_the_mean_and_is_named(n_readers
     assert found.estimates.filter(metric="sensitivity_difference", rater="r0", reference="ct").is_empty()
 
 
-def test_a_mean_in_which_readers_with_more_reads_count_more_has_the_unweighted_one_beside_it():
-    """r0 reads every tenth case. The number is that of all reads; the note has the mean of the three sensitivities."""
-    reads, labels = simulated(calls=True, n_readers=3)
-    some = (pl.col("reader") != "r0") | pl.col("case_id").str.ends_with("0")
-    found = study(reads.filter(some), labels)
-    own = reads.filter(some, arm="aided").join(labels.filter(state="present"), on="case_id")
-    rates = own.group_by("reader").agg((pl.col("call") == "present").mean())["call"]
-    row = pick(found, metric="sensitivity", rater=MEAN, arm="aided", at=U)
-    assert row["estimate"] == pytest.approx((own["call"] == "present").mean())
-    assert abs(row["estimate"] - rates.mean()) > 0.001
-    assert f"weighted by their numbers of reads; unweighted mean of the readers: {rates.mean():.3f}" in row["note"]
-    crossed = study(reads, labels).estimates.filter(reference="ct")
-    assert not crossed["note_codes"].str.contains("readers_weighted").any()
-
-
 def test_readers_of_one_arm_each_are_compared_between_readers():
     reads, labels = simulated(n_readers=6)
     early = pl.col("reader").is_in(["r0", "r1", "r2"])

@@ -9,7 +9,7 @@ from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.arm_pairs import pairs
-from overread.reporting.sections.reader_results.arm_sentences import for_paper
+from overread.reporting.sections.reader_results.arm_sentences import answer, for_paper
 from tests.reporting.first_page.test_leading_question import READS, in_two_arms, row
 
 
@@ -83,29 +83,13 @@ def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_f
     assert page.answer.endswith("(one-sided P = 0.001). Non-inferiority in sensitivity could not be tested.")
 
 
-def test_a_weighted_mean_is_called_one_with_the_unweighted_means(evidence_folder):
-    weighted = [
-        r | noted("readers_weighted", unit="reads", mean=0.793 if r["arm"] == "unaided" else 0.812)
-        if r["rater"] == "(readers)" else r
-        for r in in_two_arms()
-    ]  # fmt: skip
-    evidence, page = page_of(evidence_folder, weighted)
-    assert page.answer.startswith("The weighted mean AUC of the readers was 0.941 in aided reading (score) and 0.897")
-    told = (
-        "Readers are weighted by their numbers of reads; their unweighted mean is 0.812 in aided reading (score) and "
-    )
-    assert f"{told}0.793 in unaided reading." in page.more
-    assert page.table.caption == "The weighted mean of the readers in each arm"
-    assert for_paper(pairs(evidence)[0], "auc").startswith("The weighted mean AUC of the readers for mass was 0.941")
-
-
 def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):
     why = noted("readers_without_class", classes="with the finding", readers=("2",))
     one = [r | {"n_readers": 1} if r["rater"] == "(readers)" else r for r in changed({"n_readers": 1, **why})]
     evidence, page = page_of(evidence_folder, one)
     assert page.answer.startswith("The AUC of the one reader compared was 0.941 in aided reading (score) and 0.897 in")
     assert "Reader 2 has no read of cases with the finding in one of the arms and is left out." in page.more
-    assert (page.table.caption, for_paper(pairs(evidence)[0], "auc")) == ("The reader in each arm", "")
+    assert (page.table.caption, for_paper(pairs(evidence)[0], "auc")) == ("The one reader in each arm", "")
 
 
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):
@@ -229,3 +213,19 @@ def test_readers_without_a_number_together_have_their_range_and_the_arm(evidence
         "together was estimated."
     )
     assert "The arms are not compared: the same readers made the reference standard" in page.more
+
+
+def test_readers_with_unequal_reads_are_pooled_and_no_mean(evidence_folder):
+    """A reader with more reads counts more: the number is not the mean of the readers' values."""
+    pooled = noted("readers_pooled")
+    rows = [{**r, **pooled} if r["rater"] == "(readers)" else r for r in in_two_arms()]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith("The AUC of the pooled readers was 0.941 in aided reading (score) and 0.897 in")
+    assert page.table.caption == "The pooled readers in each arm"
+    assert ("Pooled readers", "All reads together: a reader with more reads counts more.") in page.terms
+    assert page.figure.numbers["row"][0] == "Pooled readers"
+    (pair,) = pairs(evidence)
+    sentence = for_paper(pair, "auc")
+    assert sentence.startswith("The AUC of the pooled readers for mass was 0.941 (95% CI")
+    assert "; all reads pooled, so that a reader with more reads counts more; " in sentence
+    assert answer(pair, several=False).startswith("aided (score) minus unaided, pooled readers: AUC")

@@ -138,7 +138,6 @@ FURTHER = [
     row("subgroups", "sensitivity", codes.method("influence_values"), finding="(mean)"),
     row(note=codes.note("undefined_samples", n=4, replicates=2000)),
     row("readers", "auc_difference", sampled("u_statistics_centred", "reads_pooled")),
-    row("readers", "auc", note=codes.note("readers_weighted", unit="pairs of reads", mean=0.7)),
     row(
         "readers",
         "sensitivity_difference",

@@ -629,3 +629,16 @@ def test_calls_of_readers_have_no_area_beside_a_graded_model():
     calls = (rng.normal(size=(3, 60)) + y > 0.5).astype(float)
     with pytest.raises(InputError, match="graded scores of readers beside a graded model; found two values only"):
         mrmc.model_against_readers(y, rng.normal(size=60) + y, calls)
+
+
+def test_unequal_numbers_of_reads_are_named_pooled():
+    """Two readers of sensitivity 1/4 and 1: all reads 2/5, mean of the readers 5/8."""
+    y = np.array([1, 1, 1, 1, 0, 0], bool)
+    many, one = [1, 0, 0, 0, 0, 0], [1, np.nan, np.nan, np.nan, 0, np.nan]
+    options = {"metric": "sensitivity", "covariance": "u-centred"}
+    study = mrmc.compare_arms(y, [[many, one]] * 2, **options)
+    assert study.arms[0].value == pytest.approx(2 / 5)
+    assert "pooled readers: a reader with more reads counts more" in str(study.note)
+    equal = mrmc.compare_arms(y, [[many, [1, 1, 1, 1, 0, np.nan]]] * 2, **options)  # unequal only without the finding
+    assert equal.arms[0].value == pytest.approx(5 / 8)
+    assert "pooled" not in str(equal.note)

@@ -156,13 +156,9 @@ def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float
         )
     found = _compared(reads, metric, chosen, covariance, cases, margin)
 
-    means = _unweighted_means(found)
-
-    def told(estimate: Estimate, mean: float) -> Estimate:
-        why, weighted = chosen.why, _weighting(metric, estimate.value, mean)
-        if why:
-            return without_interval(estimate, estimate.note, weighted, why)
-        return add_notes(estimate, found.note, weighted)
+    def told(estimate: Estimate) -> Estimate:
+        why = chosen.why
+        return without_interval(estimate, estimate.note, why) if why else add_notes(estimate, found.note)
 
     def named(pairs: Mapping[tuple[int, int], Estimate]) -> dict[tuple[int, int], Estimate]:
         return {(arms[last - a], arms[last - b]): e for (a, b), e in pairs.items()}
@@ -174,31 +170,12 @@ def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float
         chosen.counts,
         classes,
         n_readers,
-        {arms[last - k]: told(e, means[k]) for k, e in enumerate(found.arms)},
-        named({(a, b): told(e, means[a] - means[b]) for (a, b), e in found.pairs.items()}),
+        {arms[last - k]: told(e) for k, e in enumerate(found.arms)},
+        {pair: told(e) for pair, e in named(found.pairs).items()},
         {int(r): named(each.pairs) for r, each in zip(chosen.readers, found.per_reader, strict=True)},
         found if not chosen.why and len(arms) == len(reads.answers.arms) else None,
         chosen.note,
     )
-
-
-def _unweighted_means(found: ReaderStudy) -> list[float]:
-    """Return the mean of the readers' own values in each arm, of the readers with a value there."""
-    own = np.array([[e.value for e in reader.arms] for reader in found.per_reader])
-    return [float(np.mean(arm[~np.isnan(arm)])) if (~np.isnan(arm)).any() else np.nan for arm in own.T]
-
-
-def _weighting(metric: Metric, value: float, mean: float) -> Text:
-    """Report a mean of the readers in which those with more reads count more, with their unweighted mean.
-
-    U-statistics pool the reads, or the pairs of reads of an AUC: with unequal numbers the result is a weighted mean.
-    """
-    if not abs(value - mean) > ROUNDING:
-        return codes.NONE
-    return codes.note("readers_weighted", unit="pairs of reads" if metric == Metric.AUC else "reads", mean=mean)
-
-
-ROUNDING = 1e-9
 
 
 def _compared(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from overread.reporting.blocks import Cell, Table, heads
@@ -34,6 +34,7 @@ from overread.reporting.report_data import ReportData, Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
     MEASURES,
+    POOLED_TERM,
     ArmPair,
     arm_words,
     compared_readers,
@@ -42,7 +43,6 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     usable_pairs,
 )
 from overread.reporting.sections.reader_results.reader_titles import (
-    WEIGHTED,
     arm_title,
     in_sentence,
     in_words,
@@ -83,6 +83,8 @@ def _terms(same: Sequence[ArmPair], level: float) -> tuple[tuple[str, str], ...]
     shown = {m for c in same for m in MEASURES if known(c.difference(m))}
     measures = [AUC_TERM] if "auc" in shown else []
     measures += [RATES_TERM] if shown - {"auc"} else []
+    pooled = any(c.pooled(m) for c in same for m in MEASURES)
+    measures += [("Pooled readers", POOLED_TERM)] if pooled else []
     return (*measures, interval_term(level), _P_TERM, MARK_TERM)
 
 
@@ -109,7 +111,7 @@ def _answer_of_arms(evidence: ReportData, first: ArmPair, others: Sequence[ArmPa
     ]
     clear = sum(side(row) != 0 for _, row in rows)
     text = (
-        f"The difference in the {first.mean(metric)}{of} from that {arm_words(first.usual)}{level} "
+        f"The difference in the {first.measure_of_readers(metric)}{of} from that {arm_words(first.usual)}{level} "
         f"runs from {' to '.join(ends)}, with 0 outside the interval in {clear or 'none'} of {len(rows)}."
     )
     margins = [(p, said) for p in others if (said := _non_inferiority(p).strip())]
@@ -132,7 +134,7 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
         both = f"{arm_title(pair.new)} and {arm_title(pair.usual)}"
         return f"The difference between {both} could not be computed{of}."
     levels = pair.compared_levels(metric)
-    name = pair.mean(metric)
+    name = pair.measure_of_readers(metric)
     if levels is None:
         less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the {name}{of}"
         return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
@@ -179,9 +181,7 @@ def _other_margins(pair: ArmPair, margin: float) -> str:
 
 
 def _left_out(pair: ArmPair) -> list[str]:
-    """Readers without a part in the difference or with a larger one: those of one arm only, those without reads of a
-    class, those with more reads, and those who made the reference standard.
-    """
+    """Readers without a part in the difference: of one arm only, without a class, or makers of the reference."""
     row = pair.difference(pair.leading_measure)
     said = []
     if (one := code_of(row, "readers_in_one_arm")) is not None:
@@ -193,24 +193,10 @@ def _left_out(pair: ArmPair) -> list[str]:
         verb = ("has", "is") if len(names) == 1 else ("have", "are")
         read = f"{verb[0]} no read of cases {lacking['classes']} in one of the arms and {verb[1]} left out"
         said.append(f"{capital(listed(names))} {read}.")
-    if (weighted := pair.weighted(pair.leading_measure)) is not None:
-        said.append(f"Readers are weighted by their numbers of {weighted['unit']}{_unweighted(pair)}.")
     if (made := code_of(row, "makers_excluded")) is not None and row and row.get("n_readers"):
         judged, makers = int(row["n_readers"]), len(_names(made["readers"]))
         said.append(f"{judged} of {judged + makers} readers judged; the others made the reference standard.")
     return said
-
-
-def _unweighted(pair: ArmPair) -> str:
-    """The unweighted means of both arms, where their notes have them."""
-    means = []
-    for arm in (pair.new, pair.usual):
-        row = pair.level(pair.leading_measure, arm)
-        if not known(row):
-            return ""
-        code = code_of(row, WEIGHTED)
-        means.append(f"{fixed(code['mean'] if code else row['estimate'])} {arm_words(arm)}")
-    return f"; their unweighted mean is {listed(means)}"
 
 
 def _names(value: object) -> tuple[object, ...]:
@@ -278,7 +264,7 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     left = len(pairs) - len({c.new for c in shown})
     more = f"{plural(left, 'other pair')} of arms {'is' if left == 1 else 'are'} in the sections below." if left else ""
     made = Table(
-        f"{_together(shown)} in each arm",
+        f"The {_together(c.together(m) for c, m, _ in rows)} in each arm",
         (heads("Measure", usual, new, less, "P"),),
         tuple(body),
         note="With 95% interval.",
@@ -287,12 +273,9 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     return first_rows(made, "rows")
 
 
-def _together(shown: Sequence[ArmPair]) -> str:
-    """What the numbers of a table of pairs are."""
-    titles = {c.mean_title(*c.measures) for c in shown if c.measures}
-    if titles == {"One reader"}:
-        return "The reader"
-    return f"The {'weighted ' if 'Weighted mean of the readers' in titles else ''}mean of the readers"
+def _together(names: Iterable[str]) -> str:
+    """What the rows of a table are about, all of them or each in turn."""
+    return " and the ".join(n.lower() for n in dict.fromkeys(names)) or "readers"
 
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:

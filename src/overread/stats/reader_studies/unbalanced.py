@@ -84,7 +84,8 @@ def unbalanced_study(
     moments = moments_of(truth, scores, asked.metric, cluster, centred=centred, weights=weights)
     n_idle = int(np.isnan(moments.reader_values).any(axis=0).sum())
     lacking = codes.note("idle_readers", n=n_idle, readers=n_readers) if n_idle else None
-    note = codes.notes(class_note(truth, asked.metric) or moments.note, lacking, unread)
+    pooled = codes.note("readers_pooled") if moments.pooled else None
+    note = codes.notes(class_note(truth, asked.metric) or moments.note, lacking, pooled, unread)
     method = codes.methods(
         _statistics(asked.covariance),
         codes.method("reads_pooled"),

@@ -8,8 +8,7 @@ from functools import cached_property
 
 import polars as pl
 
-from overread.codes import Code
-from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.first_page_parts import bounded, leading_findings
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
@@ -30,10 +29,10 @@ from overread.reporting.sections.reader_results.reader_titles import (
     DERIVED,
     OTHERS,
     READERS,
-    WEIGHTED,
     ReadRows,
     arm_title,
     arms,
+    is_pooled,
     with_calls,
 )
 
@@ -109,22 +108,24 @@ class ArmPair:
         """Whether the number of the readers together is that of a single reader, and no mean."""
         return int((self.difference(metric) or {}).get("n_readers") or 0) == 1
 
-    def weighted(self, metric: str) -> Code | None:
-        """The note of a mean in which readers with more reads count more; None where all count the same."""
-        rows = (self.difference(metric), *(self.level(metric, arm) for arm in (self.new, self.usual)))
-        return next((code for row in rows if (code := code_of(row, WEIGHTED)) is not None), None)
+    def pooled(self, metric: str) -> bool:
+        """Whether reads were pooled from readers with unequal numbers of them: no mean of the readers' own values."""
+        return is_pooled(self.difference(metric)) or any(
+            is_pooled(self.level(metric, a)) for a in (self.new, self.usual)
+        )
 
-    def mean(self, metric: str) -> str:
-        """What the number of the readers together is, in a sentence."""
+    def together(self, metric: str) -> str:
+        """What the readers together are, as the name of a row."""
         if self.one_reader(metric):
-            return f"{MEASURES[metric]} of the one reader compared"
-        return f"{'weighted ' if self.weighted(metric) else ''}mean {MEASURES[metric]} of the readers"
-
-    def mean_title(self, *metrics: str) -> str:
-        """The name of a row, or with several measures of a table, of the readers together."""
-        if all(map(self.one_reader, metrics)):
             return "One reader"
-        return "Weighted mean of the readers" if any(map(self.weighted, metrics)) else "Mean of the readers"
+        return "Pooled readers" if self.pooled(metric) else "Mean of the readers"
+
+    def measure_of_readers(self, metric: str) -> str:
+        """The measure of the readers together, within a sentence."""
+        name = MEASURES[metric]
+        if self.one_reader(metric):
+            return f"{name} of the one reader compared"
+        return f"{name} of the pooled readers" if self.pooled(metric) else f"mean {name} of the readers"
 
     def readers(self) -> list[str]:
         """The readers with a number in either arm, by name."""
@@ -225,6 +226,9 @@ def compared_readers(evidence: ReportData) -> int:
     first = leading_pair(evidence)
     row = (first.difference(first.leading_measure) if first else None) or {}
     return int(row.get("n_readers") or 0)
+
+
+POOLED_TERM = "All reads together: a reader with more reads counts more."
 
 
 def _best(rows: Iterable[Row]) -> Row | None:

@@ -129,18 +129,15 @@ def _means_table(pair: ArmPair) -> Table:
     )
     first = next((row for _, row in rows if row), {})
     counts = classes_cell(first).text
-    who = plural(int(first["n_readers"]), "reader") if first.get("n_readers") else ""
+    number_read = plural(int(first["n_readers"]), "reader") if first.get("n_readers") else ""
     cases = f"cases with / without the finding: {counts}" if counts else ""
     cut = f"a rating of {pair.cutoff} or more counts as present" if pair.cutoff else ""
     family = "Holm P is adjusted over the tests of this family: sensitivity and specificity together, AUC apart, over "
     family = f"{family}findings and pairs of arms" if adjusted else ""
-    weighted = next((code for m, _ in rows if (code := pair.weighted(m))), None)
-    share = f"readers are weighted by their numbers of {weighted['unit']}" if weighted else ""
-    remark = "; ".join(t for t in (who, cases, share, cut, family) if t)
+    remark = "; ".join(t for t in (number_read, cases, cut, family) if t)
     uncounted = f" {OTHERS_COUNT}" if pair.leave_one_out else ""
-    together = pair.mean_title(*(m for m, _ in rows))
-    together = f"{together[:1].lower()}{together[1:]}"
-    caption = f"{pair.title}: {together} {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
+    who = " and ".join(dict.fromkeys(pair.together(m).lower() for m in pair.measures))
+    caption = f"{pair.title}: {who} {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
     return table(caption, (head,), body, remark=f"{capital(remark)}.{uncounted}" if remark else "")
 
 
@@ -165,7 +162,7 @@ def _readers_table(pair: ArmPair) -> Table:
             levels = [pair.level(metric, a, rater) for a in (pair.usual, pair.new)]
             less = pair.difference(metric, rater)
             if any(map(known, (*levels, less))):
-                name = Cell(pair.mean_title(metric), "strong") if rater == READERS else Cell(reader_title(rater))
+                name = Cell(pair.together(metric), "strong") if rater == READERS else Cell(reader_title(rater))
                 cells = [reads_cell(r) if r else Cell(MISSING, "num") for r in levels]
                 if rater == READERS:
                     cells = [_level_cell(pair, metric, a) if r else c for a, r, c in

@@ -28,14 +28,16 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     -------
     str
     """
-    said = [f"{MEASURES[m]} {_less(pair.difference(m))}" for m in pair.measures]
+    said: dict[str, list[str]] = {}
+    for m in pair.measures:
+        said.setdefault(pair.together(m).lower(), []).append(f"{MEASURES[m]} {_less(pair.difference(m))}")
     where = f"{pair.title}, " if several else ""
     if not said:
         return f"{where}{minus(pair)}: no difference could be computed."
     first = minus(pair)
     first = f"A{first[1:]}" if not where and pair.new.isdigit() else first  # "Arm 2" opens the sentence
-    together = pair.mean_title(*pair.measures)
-    return f"{where}{first}, {together[:1].lower()}{together[1:]}: {'; '.join(said)}."
+    words = "; ".join(f"{who}: {'; '.join(own)}" for who, own in said.items())
+    return f"{where}{first}, {words}."
 
 
 def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
@@ -63,14 +65,14 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     assert row is not None
     levels_of_both = pair.compared_levels(metric)
     level = f"{100 * number(row.get('confidence') or 0.95):g}% CI"
-    name = f"{pair.mean(metric)} for {in_words(pair.title)}"
-    weighted = pair.weighted(metric)
+    name = f"{pair.measure_of_readers(metric)} for {in_words(pair.title)}"
+    pooled = "all reads pooled, so that a reader with more reads counts more" if pair.pooled(metric) else ""
     details = [
         f"{level} {_ends(row, signed=True)}" if _bounded(row) else "no CI",
         *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
         *_method(row),
+        pooled,
         _numbers(row, patients=patients),
-        f"readers weighted by their numbers of {weighted['unit']}" if weighted else "",
         f"reference standard: {in_sentence(pair.reference)}",
     ]
     difference = f"{fixed(row['estimate'], signed=True)} ({'; '.join(d for d in details if d)})"

@@ -26,11 +26,11 @@ from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
     OTHERS_COUNT,
     READERS,
-    WEIGHTED,
     ReadRows,
     arm_title,
     classes_of,
     in_sentence,
+    is_pooled,
     output_title,
     point_title,
     reader_title,
@@ -235,9 +235,8 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
 
 def together_title(rows: Sequence[Row | None]) -> str:
     """What the numbers of all readers are: of their pooled reads, or their mean."""
-    if not any(row and value_at(row["at"], "test") for row in rows):
-        return "Pooled readers"
-    return "Weighted mean of the readers" if any(code_of(row, WEIGHTED) for row in rows) else "Mean of the readers"
+    tested = any(row and value_at(row["at"], "test") for row in rows)
+    return "Mean of the readers" if tested and not any(map(is_pooled, rows)) else "Pooled readers"
 
 
 def _mean(rows: dict[Any, Any], metric: str, reader: str) -> Row | None:

@@ -13,7 +13,7 @@ from overread.findings import Vocabulary
 from overread.reporting.blocks import Cell
 from overread.reporting.estimate_cells import classes_cell, code_of, codes_of, estimate_cell, known, notes_but
 from overread.reporting.first_page.mean_aucs import drawn_models
-from overread.reporting.number_format import capital, count, fixed, listed, plural
+from overread.reporting.number_format import capital, count, listed, plural
 from overread.reporting.report_data import (
     DECISION,
     FROM_READS,
@@ -332,6 +332,11 @@ def output_title(rater: str) -> str:
     return model + bracket + mapping.replace("_", " ")
 
 
+def is_pooled(row: Row | None) -> bool:
+    """Whether a number of the readers together is of reads that were pooled from readers with unequal numbers."""
+    return code_of(row, "readers_pooled") is not None
+
+
 def classes_of(row: Row | None) -> Cell:
     """How many cases are present and absent; nothing of several readers under the majority of the others.
 
@@ -349,9 +354,6 @@ OTHERS_COUNT = (
 )
 
 
-WEIGHTED = "readers_weighted"  # the note of a mean in which readers with more reads count more
-
-
 def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cell:
     """Estimate (interval); notes that the tables of reads show by themselves are left to the list of all notes.
 
@@ -364,10 +366,8 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
         return cell
     expected = next((code for name in _EXPECTED if (code := code_of(row, name))), None)
     below = f"{expected['n']:.1f} expected cases" if expected else ""
-    if (weighted := code_of(row, WEIGHTED)) is not None:
-        below = f"unweighted {fixed(weighted['mean'], digits, signed=signed)}"
     once = REFERENCE_NOTES if known(row) else ()  # of a missing number they may be the reason
-    notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS, WEIGHTED)
+    notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS)
     few = [f"no CI: fewer than {code['least']} reads of a class" for code in codes_of(row) if code.name == FEW_READS]
     unreliable = code_of(row, "few_expected_cases")
     few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
