@@ -51,7 +51,7 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
     _, page = page_of(evidence_folder, [*tested, *in_two_arms()])
     assert page.answer.endswith(
         " Non-inferiority with a margin of 0.05: the lower limit of the interval, −0.0004, is above −0.050 (one-sided "
-        "P = 0.001)."
+        "P = 0.001, tested at 2.5%)."
     )
     assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
@@ -67,9 +67,9 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
             rows += [r | less | tested for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
     assert page.answer.endswith(
-        "is above −0.050 (one-sided P = 0.001). The lower limit for sensitivity, +0.010, is above −0.050 (P = 0.001); "
-        "the lower limit for specificity, −0.080, is not above −0.050 (P = 0.13). These one-sided P values are not "
-        "adjusted."
+        "is above −0.050 (one-sided P = 0.001, tested at 2.5%). The lower limit for sensitivity, +0.010, is above "
+        "−0.050 (P = 0.001); the lower limit for specificity, −0.080, is not above −0.050 (P = 0.13). These one-sided P "
+        "values are not adjusted."
     )
 
 
@@ -80,7 +80,9 @@ def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_f
     less = {"metric": "sensitivity_difference", "estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}
     rows += [r | less for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.endswith("(one-sided P = 0.001). Non-inferiority in sensitivity could not be tested.")
+    assert page.answer.endswith(
+        "(one-sided P = 0.001, tested at 2.5%). Non-inferiority in sensitivity could not be tested."
+    )
 
 
 def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):

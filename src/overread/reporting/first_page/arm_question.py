@@ -160,8 +160,18 @@ def _non_inferiority(pair: ArmPair) -> str:
     low = limit(less["low"], signed=True)
     return (
         f" Non-inferiority with a {named}: the lower limit of the interval, {low}, is {place} "
-        f"{limit(-margin, signed=True)} (one-sided P {p_phrase(row['p'])}).{_other_margins(pair, margin)}"
+        f"{limit(-margin, signed=True)} (one-sided P {p_phrase(row['p'])}, tested at {_level(row)})."
+        f"{_other_margins(pair, margin)}"
     )
+
+
+def _level(row: Row) -> str:
+    """The level of a one-sided test that agrees with the two-sided interval.
+
+    >>> _level({"confidence": 0.95}), _level({"confidence": 0.9})
+    ('2.5%', '5%')
+    """
+    return f"{50 * (1 - number(row.get('confidence') or 0.95)):.3g}%"
 
 
 def _other_margins(pair: ArmPair, margin: float) -> str:
@@ -190,8 +200,8 @@ def _left_out(pair: ArmPair) -> list[str]:
         said.append(f"{capital(listed(names))} read in one arm only and {verb} left out.")
     if (lacking := code_of(row, "readers_without_class")) is not None:
         names = [reader_title(str(r)) for r in _names(lacking["readers"])]
-        verb = ("has", "is") if len(names) == 1 else ("have", "are")
-        read = f"{verb[0]} no read of cases {lacking['classes']} in one of the arms and {verb[1]} left out"
+        has, left = ("has", "is") if len(names) == 1 else ("have", "are")
+        read = f"{has} no read of cases {lacking['classes']} in one of the arms and {left} left out"
         said.append(f"{capital(listed(names))} {read}.")
     if (made := code_of(row, "makers_excluded")) is not None and row and row.get("n_readers"):
         judged, makers = int(row["n_readers"]), len(_names(made["readers"]))
