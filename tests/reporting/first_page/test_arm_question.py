@@ -68,8 +68,8 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
     _, page = page_of(evidence_folder, rows)
     assert page.answer.endswith(
         "is above −0.050 (one-sided P = 0.001, tested at 2.5%). The lower limit for sensitivity, +0.010, is above "
-        "−0.050 (P = 0.001); the lower limit for specificity, −0.080, is not above −0.050 (P = 0.13). These one-sided P "
-        "values are not adjusted."
+        "−0.050 (P = 0.001); the lower limit for specificity, −0.080, is not above −0.050 (P = 0.13). These one-sided "
+        "P values are not adjusted."
     )
 
 

@@ -216,7 +216,7 @@ def _names(value: object) -> tuple[object, ...]:
 def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     said = []
     readers = [(r, d) for r in first.readers_of_both() if known(d := reader_difference(first, r))]
-    if readers:
+    if len(readers) > 1:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
         name = MEASURES[first.leading_measure]
         said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {arm_words(first.new)}.")
