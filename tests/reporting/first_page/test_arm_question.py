@@ -51,7 +51,7 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
     _, page = page_of(evidence_folder, [*tested, *in_two_arms()])
     assert page.answer.endswith(
         " Non-inferiority with a margin of 0.05: the lower limit of the interval, −0.0004, is above −0.050 (one-sided "
-        "P = 0.001)."
+        "P = 0.001, level 2.5%)."
     )
     assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
@@ -66,10 +66,12 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
             tested = {"at": at, "p": own if at.startswith("margin") else 0.5}
             rows += [r | less | tested for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.endswith(
-        "is above −0.050 (one-sided P = 0.001). Lower limits of the other measures: sensitivity +0.010 is above (P = "
-        "0.001); specificity −0.080 is not above (P = 0.13)."
-    )
+    assert page.answer.endswith("is above −0.050 (one-sided P = 0.001, level 2.5%).")
+    assert (
+        "Non-inferiority in the other measures: sensitivity, lower limit +0.010, above −0.050 (one-sided P = 0.001); "
+        "specificity, lower limit −0.080, not above −0.050 (one-sided P = 0.13). P values of non-inferiority are not "
+        "adjusted for their number."
+    ) in page.more
 
 
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):
@@ -142,7 +144,8 @@ def test_of_three_arms_each_is_compared_with_the_usual_one(evidence_folder):
     assert page.answer == (
         "The difference in the mean AUC of the readers from that in unaided reading (0.897) runs from −0.040 (95% "
         "interval −0.080 to −0.001) with cine to +0.044 (−0.0004 to +0.088) in aided reading (score), with 0 outside "
-        "the interval in 1 of 2. Equal means in all arms: P = 0.030 (F test)."
+        "the unadjusted interval in 1 of 2 and a Holm-adjusted P below 0.05 in none. Equal means in all arms: P = "
+        "0.030 (F test)."
     )
     assert [c.text for c in page.table.head[0]][1:4] == ["unaided", "Other arm", "Other arm minus unaided"]
     assert [r[1].text for r in page.table.rows] == ["0.897 (0.847–0.947)"] * 2  # the arm that is subtracted
@@ -209,3 +212,22 @@ def test_readers_with_unequal_reads_are_pooled_and_no_mean(evidence_folder):
     assert sentence.startswith("The AUC of the pooled readers for mass was 0.941 (95% CI")
     assert "; all reads pooled, so that a reader with more reads counts more; " in sentence
     assert answer(pair, several=False).startswith("aided (score) minus unaided, pooled readers: AUC")
+
+
+def test_missing_reads_limit_the_answer_with_their_number_in_each_arm(evidence_folder):
+    lost = codes.notes(
+        codes.note("reads_missing", n=227, total=1500),
+        codes.note("reads_missing_by_arm", arms=("unaided 227 of 750", "aided 0 of 750")),
+        codes.note("reads_of_practice", n=58, total=1500),
+    )
+    evidence, _ = page_of(evidence_folder, changed({"note_codes": codes.encode(lost)}))
+    (limit,) = [x for x in limitations(evidence) if x.short == "227 of 1,500 reads missing"]
+    assert limit.text == (
+        "By arm: unaided 227 of 750 and aided 0 of 750. 58 others were practice and are excluded. The comparison "
+        "assumes that they are missing at random, and not because a case was hard or easy."
+    )
+    sentence = for_paper(pairs(evidence)[0], "auc")
+    assert (
+        "227 of 1,500 reads missing (unaided 227 of 750 and aided 0 of 750), 58 of 1,500 reads excluded (prac"
+        in sentence
+    )
