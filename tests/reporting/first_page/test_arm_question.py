@@ -51,7 +51,7 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
     _, page = page_of(evidence_folder, [*tested, *in_two_arms()])
     assert page.answer.endswith(
         " Non-inferiority with a margin of 0.05: the lower limit of the interval, −0.0004, is above −0.050 (one-sided "
-        "P = 0.001, level 2.5%)."
+        "P = 0.001, tested at 2.5%)."
     )
     assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
@@ -66,12 +66,30 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
             tested = {"at": at, "p": own if at.startswith("margin") else 0.5}
             rows += [r | less | tested for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.endswith("is above −0.050 (one-sided P = 0.001, level 2.5%).")
+    assert page.answer.endswith("is above −0.050 (one-sided P = 0.001, tested at 2.5%).")
     assert (
-        "Non-inferiority in the other measures: sensitivity, lower limit +0.010, above −0.050 (one-sided P = 0.001); "
-        "specificity, lower limit −0.080, not above −0.050 (one-sided P = 0.13). P values of non-inferiority are not "
-        "adjusted for their number."
+        "The lower limit for sensitivity, +0.010, is above −0.050 (P = 0.001); the lower limit for specificity, −0.080, "
+        "is not above −0.050 (P = 0.13). One-sided P values are not adjusted."
     ) in page.more
+
+
+def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_folder):
+    rows = in_two_arms()
+    of_margin = {"at": "margin=0.05;test=obuchowski-rockette", "p": 0.001}
+    rows += [r | of_margin for r in changed({}) if r["contrast"]]
+    less = {"metric": "sensitivity_difference", "estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}
+    rows += [r | less for r in changed({}) if r["contrast"]]
+    _, page = page_of(evidence_folder, rows)
+    assert "Non-inferiority in sensitivity could not be tested." in page.more
+
+
+def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):
+    why = noted("readers_without_class", classes="with the finding", readers=("2",))
+    one = [r | {"n_readers": 1} if r["rater"] == "(readers)" else r for r in changed({"n_readers": 1, **why})]
+    evidence, page = page_of(evidence_folder, one)
+    assert page.answer.startswith("The AUC of the one reader compared was 0.941 in aided reading (score) and 0.897 in")
+    assert "Reader 2 has no read of cases with the finding in one of the arms and is left out." in page.more
+    assert (page.table.caption, for_paper(pairs(evidence)[0], "auc")) == ("The one reader in each arm", "")
 
 
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):

@@ -527,7 +527,7 @@ def test_cases_that_nobody_read_and_readers_without_reads_are_counted():
     assert "4 cases without a read excluded" in got.note
     scores[:, 0, y] = np.nan
     loose = mrmc.compare_arms(y, scores, covariance="u-statistic")
-    assert "1 of 3 readers lack reads" in loose.note
+    assert "1 of 3 readers does not contribute: no read of a case with" in loose.note
     assert np.isnan(loose.per_reader[0].arms[0].value)
     assert loose.difference.value == pytest.approx(mrmc.compare_arms(y, scores[:, 1:]).difference.value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -47,7 +47,7 @@ class ArmStudy:
 
 def studies_of(reads: ArmReads, metric: Metric, *, margin: float = 0.0) -> list[ArmStudy]:
     """Analyse all arms together, or pair by pair if the readers differ between pairs of three or more arms."""
-    everyone = np.asarray((~np.isnan(reads.values)).any(axis=2))  # (n_arms, n_readers)
+    everyone = _judged(reads, metric, ~np.isnan(reads.values))
     active = everyone[:, everyone.any(axis=0)]
     n_arms = len(active)
     if n_arms < 3 or active.all() or (active.sum(axis=0) == 1).all():
@@ -55,6 +55,25 @@ def studies_of(reads: ArmReads, metric: Metric, *, margin: float = 0.0) -> list[
     alone = [_study(reads, metric, (a,), margin) for a in range(n_arms)]
     pairs = (_study(reads, metric, pair, margin) for pair in combinations(range(n_arms), 2))
     return alone + [replace(study, arms={}) for study in pairs]
+
+
+def _judged(reads: ArmReads, metric: Metric, read: Bools) -> Bools:
+    """Return which readers have reads of every class that the metric needs (n_arms, n_readers).
+
+    A reader without them in an arm has no estimate there, and no part in the mean of the readers. If no reader has them
+    in all arms, those with any read are returned: the class is missing for everyone, and the estimates give the reason.
+    """
+    masks = {Metric.SENSITIVITY: (reads.truth,), Metric.SPECIFICITY: (~reads.truth,)}
+    of_classes = [read[..., mask].any(axis=2) for mask in masks.get(metric, (reads.truth, ~reads.truth))]
+    has = np.asarray(np.logical_and.reduce(of_classes))
+    any_read = np.asarray(read.any(axis=2))
+    in_all = has.any(axis=1).all() if _nested(any_read) else has.all(axis=0).any()
+    return has if in_all else any_read
+
+
+def _nested(has: Bools) -> bool:
+    """Return whether every reader has reads in one arm only."""
+    return len(has) > 1 and bool((has.sum(axis=0) <= 1).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,22 +91,38 @@ class _Chosen:
 
 
 def _choose(reads: ArmReads, metric: Metric, arms: tuple[int, ...]) -> _Chosen:
-    """Choose the readers who read in all of these arms, or every reader if each has one arm only."""
+    """Choose the readers with an estimate in all of these arms, or every such reader if each has one arm only."""
     read = ~np.isnan(reads.values[list(arms)])
-    has = np.asarray(read.any(axis=2))
-    nested = len(arms) > 1 and bool((has.sum(axis=0) <= 1).all())
+    any_read, has = np.asarray(read.any(axis=2)), _judged(reads, metric, read)
+    nested = _nested(any_read)
     readers = np.flatnonzero(has.any(axis=0) if nested else has.all(axis=0))
     chosen = np.asarray(read[:, readers].any(axis=(0, 1)))
     columns = np.flatnonzero(chosen)
     read = np.asarray(read[:, readers][..., columns])
     design = design_of(read) if read.size else INCOMPLETE
     names = reads.context.panel.readers
-    lacking = tuple(names[r] for r in np.flatnonzero(has.any(axis=0)) if r not in readers)
-    excluded = codes.note("readers_in_one_arm", readers=lacking) if lacking else None
+    left = np.setdiff1d(np.flatnonzero(any_read.any(axis=0)), readers)
+    in_all = np.asarray(any_read.all(axis=0) | nested)
+    excluded = _excluded([names[r] for r in left[~in_all[left]]], [names[r] for r in left[in_all[left]]], metric)
     counts = reads.counts(chosen)
     why = _why_not(metric, counts, int(has[:, readers].sum(axis=1).min(initial=len(names))) if readers.size else 0)
     note = codes.notes(_note_on_design(reads, arms, readers, columns, design), excluded, reads.note)
     return _Chosen(arms, readers, columns, read, design, counts, note, why)
+
+
+def _excluded(partial: Sequence[str], unjudged: Sequence[str], metric: Metric) -> Text:
+    """Name the readers without a part in the mean: those of some arms only, and those without reads of a class."""
+    return codes.notes(
+        codes.note("readers_in_one_arm", readers=tuple(partial)) if partial else None,
+        codes.note("readers_without_class", classes=_CLASSES[metric], readers=tuple(unjudged)) if unjudged else None,
+    )
+
+
+_CLASSES: Mapping[Metric, str] = {
+    Metric.SENSITIVITY: "with the finding",
+    Metric.SPECIFICITY: "without the finding",
+    Metric.AUC: "with or of cases without the finding",
+}
 
 
 def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, columns: Codes, design: str) -> Text:

@@ -42,7 +42,12 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     minus,
     usable_pairs,
 )
-from overread.reporting.sections.reader_results.reader_titles import arm_title, in_sentence, in_words, reader_title
+from overread.reporting.sections.reader_results.reader_titles import (
+    arm_title,
+    in_sentence,
+    in_words,
+    reader_title,
+)
 
 
 def arms_page(evidence: ReportData) -> FirstPage:
@@ -156,8 +161,7 @@ def _non_inferiority(pair: ArmPair) -> str:
     if not found:
         return f" Non-inferiority with a {named} could not be tested."
     low, place, p = found
-    level = 50 * (1 - number(row.get("confidence") or 0.95))
-    tested = f"one-sided P {p}, level {level:g}%"
+    tested = f"one-sided P {p}, tested at {_level(row)}"
     return f" Non-inferiority with a {named}: the lower limit of the interval, {low}, is {place} ({tested})."
 
 
@@ -171,31 +175,49 @@ def _against_margin(pair: ArmPair, metric: str) -> tuple[str, str, str] | None:
     return limit(less["low"], signed=True), f"{place} {limit(-margin, signed=True)}", p_phrase(row["p"])
 
 
+def _level(row: Row) -> str:
+    """The level of a one-sided test that agrees with the two-sided interval.
+
+    >>> _level({"confidence": 0.95}), _level({"confidence": 0.9})
+    ('2.5%', '5%')
+    """
+    return f"{50 * (1 - number(row.get('confidence') or 0.95)):.3g}%"
+
+
 def _other_margins(pairs: Sequence[ArmPair]) -> list[str]:
-    """The lower limits of the other measures against the same margin, a sentence for each pair of arms."""
-    sentences = []
-    for pair in pairs:
-        said = []
-        for metric in pair.measures:
-            if metric == pair.leading_measure or pair.non_inferiority(metric) is None:
-                continue
+    """The lower limits of the other measures against the same margin, for each pair of arms."""
+    sentences, tests = [], 0
+    for pair in (p for p in pairs if p.non_inferiority(p.leading_measure) is not None):
+        said, untested = [], []
+        which = f", {minus(pair)}," if len(pairs) > 1 else ""
+        for metric in (m for m in pair.measures if m != pair.leading_measure):
             found = _against_margin(pair, metric)
-            words = f"lower limit {found[0]}, {found[1]} (one-sided P {found[2]})" if found else "not tested"
-            said.append(f"{MEASURES[metric]}, {words}")
-        which = f", {minus(pair)}" if len(pairs) > 1 else ""
-        sentences += [f"Non-inferiority in the other measures{which}: {'; '.join(said)}."] if said else []
-    tests = sum(p.non_inferiority(m) is not None for p in pairs for m in p.measures)
-    return [*sentences, *(["P values of non-inferiority are not adjusted for their number."] if tests > 1 else [])]
+            if found is None:
+                untested.append(MEASURES[metric])
+                continue
+            low, place, p = found
+            said.append(f"the lower limit for {MEASURES[metric]}, {low}, is {place} (P {p})")
+        tests += len(said) + (_against_margin(pair, pair.leading_measure) is not None)
+        start = f"{capital(minus(pair))}: " if len(pairs) > 1 else ""
+        words = "; ".join(said)
+        sentences += [f"{start}{words if start else capital(words)}."] if said else []
+        sentences += [f"Non-inferiority in {listed(untested)}{which} could not be tested."] if untested else []
+    return [*sentences, *(["One-sided P values are not adjusted."] if tests > 1 else [])]
 
 
 def _left_out(pair: ArmPair) -> list[str]:
-    """Readers without a part in the difference: those of one arm only, and those who made the reference standard."""
+    """Readers without a part in the difference: of one arm only, without a class, or makers of the reference."""
     row = pair.difference(pair.leading_measure)
     said = []
     if (one := code_of(row, "readers_in_one_arm")) is not None:
         names = [reader_title(str(r)) for r in _names(one["readers"])]
         verb = "is" if len(names) == 1 else "are"
         said.append(f"{capital(listed(names))} read in one arm only and {verb} left out.")
+    if (lacking := code_of(row, "readers_without_class")) is not None:
+        names = [reader_title(str(r)) for r in _names(lacking["readers"])]
+        has, left = ("has", "is") if len(names) == 1 else ("have", "are")
+        read = f"{has} no read of cases {lacking['classes']} in one of the arms and {left} left out"
+        said.append(f"{capital(listed(names))} {read}.")
     if (made := code_of(row, "makers_excluded")) is not None and row and row.get("n_readers"):
         judged, makers = int(row["n_readers"]), len(_names(made["readers"]))
         said.append(f"{judged} of {judged + makers} readers judged; the others made the reference standard.")

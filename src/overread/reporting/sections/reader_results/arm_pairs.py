@@ -104,6 +104,10 @@ class ArmPair:
         same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
         return (new, usual) if same else None
 
+    def one_reader(self, metric: str) -> bool:
+        """Whether the number of the readers together is that of a single reader, and no mean."""
+        return int((self.difference(metric) or {}).get("n_readers") or 0) == 1
+
     def pooled(self, metric: str) -> bool:
         """Whether reads were pooled from readers with unequal numbers of them: no mean of the readers' own values."""
         return is_pooled(self.difference(metric)) or any(
@@ -112,11 +116,15 @@ class ArmPair:
 
     def together(self, metric: str) -> str:
         """What the readers together are, as the name of a row."""
+        if self.one_reader(metric):
+            return "One reader"
         return "Pooled readers" if self.pooled(metric) else "Mean of the readers"
 
     def measure_of_readers(self, metric: str) -> str:
         """The measure of the readers together, within a sentence."""
         name = MEASURES[metric]
+        if self.one_reader(metric):
+            return f"{name} of the one reader compared"
         return f"{name} of the pooled readers" if self.pooled(metric) else f"mean {name} of the readers"
 
     def readers(self) -> list[str]:

@@ -91,8 +91,9 @@ def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool, variance
     if pair.leave_one_out:
         blocks.append(Paragraph(_LEFT_OUT))
     blocks += [_means_table(pair), *_margins(pair)]
-    blocks.append(Paragraph("For a manuscript:", kind="small"))
-    blocks += [Paragraph(for_paper(pair, m, patients=not evidence.cases_are_patients)) for m in pair.measures]
+    said = [for_paper(pair, m, patients=not evidence.cases_are_patients) for m in pair.measures]
+    if any(said):
+        blocks += [Paragraph("For a manuscript:", kind="small"), *(Paragraph(text) for text in said if text)]
     if "auc" in pair.measures:
         arms = [(a, pair.level("auc", a)) for a in (pair.usual, pair.new)]
         curves = curves_figure(evidence, arms, (pair.finding, pair.reference))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from overread import codes
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.number_format import MISSING, capital, count, fixed, listed, number, p_phrase, plural
+from overread.reporting.number_format import MISSING, capital, count, fixed, limit, listed, number, p_phrase, plural
 from overread.reporting.report_data import Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -56,8 +56,11 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     -------
     str
         Both arms with intervals where they are known, the difference with interval and P value, the method with its
-        degrees of freedom, the numbers of readers and patients, and the reference standard.
+        degrees of freedom, the numbers of readers and patients, and the reference standard; "" for a single reader, of
+        whom there is no mean.
     """
+    if pair.one_reader(metric):
+        return ""
     row = pair.difference(metric)
     assert row is not None
     levels_of_both = pair.compared_levels(metric)
@@ -96,9 +99,9 @@ def margin_sentence(pair: ArmPair, metric: str) -> str:
     if not known(row) or number(row["p"]) != number(row["p"]):
         return f"{capital(tested)} could not be tested."
     less = pair.difference(metric) or row
-    limit = f"; the lower limit of the two-sided CI was {_limit(less['low'])}" if _bounded(less) else ""
-    level = f"level {50 * (1 - number(row.get('confidence') or 0.95)):g}%, unadjusted"
-    return f"One-sided test of {tested}: P {p_phrase(row['p'])} ({level}){limit}."
+    low = f"; the lower limit of the two-sided CI was {limit(less['low'], signed=True)}" if _bounded(less) else ""
+    level = f"level {50 * (1 - number(row.get('confidence') or 0.95)):.3g}%, unadjusted"
+    return f"One-sided test of {tested}: P {p_phrase(row['p'])} ({level}){low}."
 
 
 def _less(row: Row | None) -> str:
@@ -113,17 +116,7 @@ def _own(row: Row, level: str) -> str:
 
 
 def _ends(row: Row, *, signed: bool = False) -> str:
-    return f"{_limit(row['low'], signed=signed)} to {_limit(row['high'], signed=signed)}"
-
-
-def _limit(value: float, *, signed: bool = True) -> str:
-    """A limit, with one digit more where three would make it zero.
-
-    >>> _limit(-0.0004), _limit(0.0881)
-    ('−0.0004', '+0.088')
-    """
-    near_zero = 0 < abs(number(value)) < 0.0005
-    return fixed(value, 4 if near_zero else 3, signed=signed)
+    return f"{limit(row['low'], signed=signed)} to {limit(row['high'], signed=signed)}"
 
 
 def _bounded(row: Row) -> bool:
