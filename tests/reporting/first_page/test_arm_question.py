@@ -66,11 +66,11 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
             tested = {"at": at, "p": own if at.startswith("margin") else 0.5}
             rows += [r | less | tested for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.endswith(
-        "is above −0.050 (one-sided P = 0.001, tested at 2.5%). The lower limit for sensitivity, +0.010, is above "
-        "−0.050 (P = 0.001); the lower limit for specificity, −0.080, is not above −0.050 (P = 0.13). These one-sided "
-        "P values are not adjusted."
-    )
+    assert page.answer.endswith("is above −0.050 (one-sided P = 0.001, tested at 2.5%).")
+    assert (
+        "The lower limit for sensitivity, +0.010, is above −0.050 (P = 0.001); the lower limit for specificity, "
+        "−0.080, is not above −0.050 (P = 0.13). One-sided P values are not adjusted."
+    ) in page.more
 
 
 def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_folder):
@@ -80,9 +80,7 @@ def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_f
     less = {"metric": "sensitivity_difference", "estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}
     rows += [r | less for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.endswith(
-        "(one-sided P = 0.001, tested at 2.5%). Non-inferiority in sensitivity could not be tested."
-    )
+    assert "Non-inferiority in sensitivity could not be tested." in page.more
 
 
 def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):
@@ -164,7 +162,8 @@ def test_of_three_arms_each_is_compared_with_the_usual_one(evidence_folder):
     assert page.answer == (
         "The difference in the mean AUC of the readers from that in unaided reading (0.897) runs from −0.040 (95% "
         "interval −0.080 to −0.001) with cine to +0.044 (−0.0004 to +0.088) in aided reading (score), with 0 outside "
-        "the interval in 1 of 2. Equal means in all arms: P = 0.030 (F test)."
+        "the unadjusted interval in 1 of 2 and a Holm-adjusted P below 0.05 in none. Equal means in all arms: P = "
+        "0.030 (F test)."
     )
     assert [c.text for c in page.table.head[0]][1:4] == ["unaided", "Other arm", "Other arm minus unaided"]
     assert [r[1].text for r in page.table.rows] == ["0.897 (0.847–0.947)"] * 2  # the arm that is subtracted
@@ -231,3 +230,22 @@ def test_readers_with_unequal_reads_are_pooled_and_no_mean(evidence_folder):
     assert sentence.startswith("The AUC of the pooled readers for mass was 0.941 (95% CI")
     assert "; all reads pooled, so that a reader with more reads counts more; " in sentence
     assert answer(pair, several=False).startswith("aided (score) minus unaided, pooled readers: AUC")
+
+
+def test_missing_reads_limit_the_answer_with_their_number_in_each_arm(evidence_folder):
+    lost = codes.notes(
+        codes.note("reads_missing", n=227, total=1500),
+        codes.note("reads_missing_by_arm", arms=("unaided 227 of 750", "aided 0 of 750")),
+        codes.note("reads_of_practice", n=58, total=1500),
+    )
+    evidence, _ = page_of(evidence_folder, changed({"note_codes": codes.encode(lost)}))
+    (limit,) = [x for x in limitations(evidence) if x.short == "227 of 1,500 reads missing"]
+    assert limit.text == (
+        "By arm: unaided 227 of 750 and aided 0 of 750. 58 others were practice and are excluded. The comparison "
+        "assumes that they are missing at random, and not because a case was hard or easy."
+    )
+    sentence = for_paper(pairs(evidence)[0], "auc")
+    assert (
+        "227 of 1,500 reads missing (unaided 227 of 750 and aided 0 of 750), 58 of 1,500 reads excluded (prac"
+        in sentence
+    )

@@ -130,8 +130,11 @@ def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, colu
 
     There a read on whose case the other readers' votes are tied is no missing read: it was made, and is excluded.
     """
+    names = tuple(reads.answers.arms[a] for a in arms)
     if reads.reference != OTHERS:
-        return design_note(~np.isnan(reads.values[np.ix_(np.array(arms), readers, columns)]), design)
+        read = ~np.isnan(reads.values[np.ix_(np.array(arms), readers, columns)])
+        practice = reads.practice(arms, readers, reads.case[columns])
+        return design_note(read, design, practice=practice, arms=names)
     case = np.unique(reads.case[columns])
     answered = ~np.isnan(reads.answers.values[np.ix_(np.array(arms), readers, case)])
     judged = np.zeros(reads.answers.values.shape, dtype=np.bool_)
@@ -139,7 +142,8 @@ def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, colu
     judged[arm, reader, reads.case[column]] = True
     tied = int((answered & ~judged[np.ix_(np.array(arms), readers, case)]).sum())
     excluded = codes.note("reads_without_majority", n=tied, total=int(answered.sum())) if tied else None
-    return codes.notes(design_note(answered, design_of(answered)), excluded)
+    practice = reads.practice(arms, readers, case)
+    return codes.notes(design_note(answered, design_of(answered), practice=practice, arms=names), excluded)
 
 
 def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float) -> ArmStudy:

@@ -109,10 +109,9 @@ def _answer_of_arms(evidence: ReportData, first: ArmPair, others: Sequence[ArmPa
         f"{spelled(row, signed=True, level=i == 0)} {arm_words(pair.new)}"
         for i, (pair, row) in enumerate(rows[:: len(rows) - 1])
     ]
-    clear = sum(side(row) != 0 for _, row in rows)
     text = (
         f"The difference in the {first.measure_of_readers(metric)}{of} from that {arm_words(first.usual)}{level} "
-        f"runs from {' to '.join(ends)}, with 0 outside the interval in {clear or 'none'} of {len(rows)}."
+        f"runs from {' to '.join(ends)}, with {_clear([row for _, row in rows])}."
     )
     margins = [(p, said) for p in others if (said := _non_inferiority(p).strip())]
     return " ".join([text, *_all_arms(first), *(f"{capital(minus(p))}: {s[:1].lower()}{s[1:]}" for p, s in margins)])
@@ -137,32 +136,43 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
     name = pair.measure_of_readers(metric)
     if levels is None:
         less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the {name}{of}"
-        return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
+        return f"{less}{_verdict(evidence, row)}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (
         f"The {name}{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
-        f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
+        f"difference of {spelled(row, signed=True)}{_verdict(evidence, row)}."
         f"{_non_inferiority(pair)}"
     )
 
 
+def _verdict(evidence: ReportData, row: Row | None) -> str:
+    """Where the interval of the difference lies, in words."""
+    where = {-1: "; the whole interval is below 0", 1: "; the whole interval is above 0"}
+    return where.get(side(row)) or undecided(evidence, row, "a difference is not shown")
+
+
 def _non_inferiority(pair: ArmPair) -> str:
     """The lower limit against minus the margin, "" where no margin was stated."""
-    metric = pair.leading_measure
-    row, less = pair.non_inferiority(metric), pair.difference(metric)
+    row = pair.non_inferiority(pair.leading_measure)
     if row is None:
         return ""
-    margin = number(value_at(row["at"], MARGIN))
-    named = f"margin of {margin:g}"
-    if not known(row) or number(row["p"]) != number(row["p"]) or not bounded(less) or less is None:
+    named = f"margin of {number(value_at(row['at'], MARGIN)):g}"
+    found = _against_margin(pair, pair.leading_measure)
+    if not found:
         return f" Non-inferiority with a {named} could not be tested."
+    low, place, p = found
+    tested = f"one-sided P {p}, tested at {_level(row)}"
+    return f" Non-inferiority with a {named}: the lower limit of the interval, {low}, is {place} ({tested})."
+
+
+def _against_margin(pair: ArmPair, metric: str) -> tuple[str, str, str] | None:
+    """The lower limit, on which side of minus the margin it lies, and the P value; None without a test."""
+    row, less = pair.non_inferiority(metric), pair.difference(metric)
+    if row is None or not known(row) or number(row["p"]) != number(row["p"]) or less is None or not bounded(less):
+        return None
+    margin = number(value_at(row["at"], MARGIN))
     place = "above" if number(less["low"]) > -margin else "not above"
-    low = limit(less["low"], signed=True)
-    return (
-        f" Non-inferiority with a {named}: the lower limit of the interval, {low}, is {place} "
-        f"{limit(-margin, signed=True)} (one-sided P {p_phrase(row['p'])}, tested at {_level(row)})."
-        f"{_other_margins(pair, margin)}"
-    )
+    return limit(less["low"], signed=True), f"{place} {limit(-margin, signed=True)}", p_phrase(row["p"])
 
 
 def _level(row: Row) -> str:
@@ -174,20 +184,25 @@ def _level(row: Row) -> str:
     return f"{50 * (1 - number(row.get('confidence') or 0.95)):.3g}%"
 
 
-def _other_margins(pair: ArmPair, margin: float) -> str:
-    """The lower limits of the other measures against the same margin."""
-    said, untested = [], []
-    for metric in (m for m in pair.measures if m != pair.leading_measure):
-        row, less = pair.non_inferiority(metric), pair.difference(metric)
-        if not known(row) or number(row["p"]) != number(row["p"]) or not bounded(less) or less is None:
-            untested.append(MEASURES[metric])
-            continue
-        place = "above" if number(less["low"]) > -margin else "not above"
-        low = limit(less["low"], signed=True)
-        margin_of = limit(-margin, signed=True)
-        said.append(f"the lower limit for {MEASURES[metric]}, {low}, is {place} {margin_of} (P {p_phrase(row['p'])})")
-    told = f" {capital('; '.join(said))}. These one-sided P values are not adjusted." if said else ""
-    return told + (f" Non-inferiority in {listed(untested)} could not be tested." if untested else "")
+def _other_margins(pairs: Sequence[ArmPair]) -> list[str]:
+    """The lower limits of the other measures against the same margin, for each pair of arms."""
+    sentences, tests = [], 0
+    for pair in (p for p in pairs if p.non_inferiority(p.leading_measure) is not None):
+        said, untested = [], []
+        which = f", {minus(pair)}," if len(pairs) > 1 else ""
+        for metric in (m for m in pair.measures if m != pair.leading_measure):
+            found = _against_margin(pair, metric)
+            if found is None:
+                untested.append(MEASURES[metric])
+                continue
+            low, place, p = found
+            said.append(f"the lower limit for {MEASURES[metric]}, {low}, is {place} (P {p})")
+        tests += len(said) + (_against_margin(pair, pair.leading_measure) is not None)
+        start = f"{capital(minus(pair))}: " if len(pairs) > 1 else ""
+        words = "; ".join(said)
+        sentences += [f"{start}{words if start else capital(words)}."] if said else []
+        sentences += [f"Non-inferiority in {listed(untested)}{which} could not be tested."] if untested else []
+    return [*sentences, *(["One-sided P values are not adjusted."] if tests > 1 else [])]
 
 
 def _left_out(pair: ArmPair) -> list[str]:
@@ -225,6 +240,8 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
         if metric != first.leading_measure and bounded(row):
             pair = f", {minus(first)}" if len({p.new for p in same}) > 1 else ""
             said.append(f"{metric.capitalize()}{pair}: {spelled(row, signed=True)}.")
+    against = _against_usual(first, same)
+    said += _other_margins(against if len(against) > 1 else [first])
     said += _left_out(first)
     said += _over_findings(evidence, first, same)
     said.append(f"Reference standard: {in_sentence(first.reference)}.")
@@ -241,11 +258,19 @@ def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]
         return []
     rows.sort(key=lambda each: number(each[1]["estimate"]))
     ends = [f"{fixed(r['estimate'], signed=True)} ({in_words(title)})" for title, r in (rows[0], rows[-1])]
-    clear = sum(side(row) != 0 for _, row in rows)
-    return [
-        f"Over {len(rows)} findings the difference runs from {ends[0]} to {ends[1]}, with 0 outside the interval in "
-        f"{clear or 'none'}."
-    ]
+    clear = _clear([row for _, row in rows])
+    return [f"Over {len(rows)} findings the difference runs from {ends[0]} to {ends[1]}, with {clear}."]
+
+
+def _clear(rows: Sequence[Row]) -> str:
+    """In how many of several differences 0 is outside the interval, and how many remain after adjustment of P."""
+    clear = sum(side(row) != 0 for row in rows)
+    text = f"0 outside the unadjusted interval in {clear or 'none'} of {len(rows)}"
+    adjusted = [number(row["p_adjusted"]) for row in rows]
+    if all(p != p for p in adjusted):
+        return text
+    alpha = 1 - next((number(row["confidence"]) for row in rows if row.get("confidence")), 0.95)
+    return f"{text} and a Holm-adjusted P below {alpha:.2g} in {sum(p < alpha for p in adjusted) or 'none'}"
 
 
 def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Table:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import (
     Block,
     Cell,
@@ -246,21 +247,32 @@ def _times(evidence: ReportData) -> list[Block]:
     for row in ratios:
         title = f"Ratio of geometric means: {arm_title(row['arm'])} / {arm_title(contrast_of(row['contrast'], 'arm'))}"
         body.append((Cell(title), reads_cell(row), p_cells(row)[0]))
-    made = table("Reading time of a case, with CIs.", (heads("", "Estimate", "P"),), body)
+    remark = "The ratio is of a mixed model with readers and cases as random: it need not be the ratio of the medians."
+    made = table("Reading time of a case; CIs of ratios.", (heads("", "Estimate", "P"),), body, remark=remark)
     said = [_time_sentence(r) for r in ratios if known(r)]
     people = _by_reader(rows, "median_seconds", "Median reading time of each reader, seconds.", digits=1)
     return [Paragraph("Reading time", kind="heading"), *map(Paragraph, said), made, *people]
 
 
 def _time_sentence(row: Row) -> str:
+    """How much longer or shorter reading took; only the difference where its interval includes none."""
     change = 100 * (number(row["estimate"]) - 1)
-    less = "more time" if change > 0 else "less time"
     ends = sorted(100 * (number(row[k]) - 1) for k in ("low", "high"))
     span = f" (95% CI {fixed(ends[0], 0, signed=True)}% to {fixed(ends[1], 0, signed=True)}%)"
-    span = span if ends[0] == ends[0] else ""
+    span = span if ends[0] == ends[0] else " (no CI)"
     p = f", P {p_phrase(row['p'])}" if number(row["p"]) == number(row["p"]) else ""
-    usual = contrast_of(row["contrast"], "arm")
-    return f"Reading took {fixed(abs(change), 0)}% {less} {arm_words(row['arm'])} than {arm_words(usual)}{span}{p}."
+    arm, usual = arm_words(row["arm"]), arm_words(contrast_of(row["contrast"], "arm"))
+    if ends[0] > 0 or ends[1] < 0:
+        less = "more time" if change > 0 else "less time"
+        return f"Reading took {fixed(abs(change), 0)}% {less} {arm} than {usual}{span}{p}."
+    undecided = "; the interval includes 0" if ends[0] == ends[0] else ""
+    return f"Difference in reading time {arm} from that {usual}: {fixed(change, 0, signed=True)}%{span}{p}{undecided}."
+
+
+_WITHIN_CASES = (
+    "A mean is over all cases of an arm, a difference within the cases that a reader read in both arms: it need not be "
+    "the difference of the means."
+)
 
 
 def _trust(evidence: ReportData) -> list[Block]:
@@ -275,11 +287,18 @@ def _trust(evidence: ReportData) -> list[Block]:
             (Cell(f"Mean: {arm_title(arm)}"), reads_cell(row, digits=2), Cell(""))
             for row in pick(mean, arm=arm).to_dicts()
         ]
-    for row in pick(rows, metric="trust_difference").to_dicts():
+    differences = pick(rows, metric="trust_difference").to_dicts()
+    for row in differences:
         title = f"Difference: {arm_title(row['arm'])} minus {arm_title(contrast_of(row['contrast'], 'arm'))}"
         body.append((Cell(title), reads_cell(row, digits=2, signed=True), p_cells(row)[0]))
     people = _by_reader(rows, "mean_trust", "Mean trust of each reader.", digits=2)
-    made = table("Trust, on the scale of the study; mean over readers, with CIs.", (heads("", "Estimate", "P"),), body)
+    paired = any(c.name == "cases_in_both_arms" for r in differences for c in codes.decode(r["method_code"] or ""))
+    made = table(
+        "Trust, on the scale of the study; mean over readers, with CIs.",
+        (heads("", "Estimate", "P"),),
+        body,
+        remark=_WITHIN_CASES if paired else "",
+    )
     return [Paragraph("Trust", kind="heading"), made, *people]
 
 

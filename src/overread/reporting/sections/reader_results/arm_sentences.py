@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from overread import codes
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.number_format import MISSING, capital, count, fixed, limit, number, p_phrase, plural
+from overread.reporting.number_format import MISSING, capital, count, fixed, limit, listed, number, p_phrase, plural
 from overread.reporting.report_data import Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -100,7 +100,8 @@ def margin_sentence(pair: ArmPair, metric: str) -> str:
         return f"{capital(tested)} could not be tested."
     less = pair.difference(metric) or row
     low = f"; the lower limit of the two-sided CI was {limit(less['low'], signed=True)}" if _bounded(less) else ""
-    return f"One-sided test of {tested}: P {p_phrase(row['p'])}{low}."
+    level = f"level {50 * (1 - number(row.get('confidence') or 0.95)):.3g}%, unadjusted"
+    return f"One-sided test of {tested}: P {p_phrase(row['p'])} ({level}){low}."
 
 
 def _less(row: Row | None) -> str:
@@ -146,8 +147,8 @@ def _method(row: Row) -> list[str]:
 
 # Designs in which centred kernels give another variance than those of Gallas et al. and of iMRMC.
 _NOT_CROSSED = (
-    "reads_missing", "reads_in_groups", "reads_not_assigned", "reads_without_majority", "readers_within_arms",
-    "reader_not_in_reference",
+    "reads_missing", "reads_of_practice", "reads_in_groups", "reads_not_assigned", "reads_without_majority",
+    "readers_within_arms", "reader_not_in_reference",
 )  # fmt: skip
 
 
@@ -162,21 +163,35 @@ def _numbers(row: Row, *, patients: bool) -> str:
     return ", ".join(t for t in (readers, f"{unit}{has}", *_unread(row)) if t)
 
 
-_PARTS = "each reader, or each arm, with part of the cases"
+_PARTS = "each reader, or each arm, with part of the cases, by design or not"
 
 
 def _unread(row: Row) -> list[str]:
-    """The reads that were not to be made, those that are missing, and those that were excluded."""
+    """The combinations without a read that the design explains, the missing reads, and those that were excluded."""
     said = []
     by_design = code_of(row, "reads_in_groups") or code_of(row, "reads_not_assigned")
     if by_design is not None:
         in_groups = by_design.name == "reads_in_groups"
         who = f"{by_design['groups']} groups of readers with cases of their own" if in_groups else _PARTS
-        said.append(f"{who} ({count(by_design['n'])} of {count(by_design['total'])} combinations not read by design)")
+        said.append(f"{who} ({count(by_design['n'])} of {count(by_design['total'])} combinations without a read)")
     for name, verb in (
         ("reads_missing", "missing"),
+        ("reads_of_practice", "excluded (practice)"),
         ("reads_without_majority", "excluded (no majority of the others)"),
     ):
         if (found := code_of(row, name)) is not None:
-            said.append(f"{count(found['n'])} of {count(found['total'])} reads {verb}")
+            by_arm = missing_by_arm(row) if name == "reads_missing" else ""
+            where = f" ({by_arm})" if by_arm else ""
+            said.append(f"{count(found['n'])} of {count(found['total'])} reads {verb}{where}")
     return said
+
+
+def missing_by_arm(row: Row) -> str:
+    """How many reads each arm lacks, "" where this is not known.
+
+    >>> missing_by_arm({"note_codes": codes.encode(codes.note("reads_missing_by_arm", arms=("a 0 of 9", "b 1 of 9")))})
+    'a 0 of 9 and b 1 of 9'
+    """
+    found = code_of(row, "reads_missing_by_arm")
+    arms = found["arms"] if found is not None else ()
+    return listed([str(a) for a in arms]) if isinstance(arms, tuple) else str(arms)
