@@ -387,13 +387,15 @@ def threshold_of(row: Row) -> str:
 
 
 def most_reads(rows: pl.DataFrame) -> str:
-    """How many readers, reads and cases the rows of an arm are based on, in words."""
+    """How many readers the rows of an arm are about, and the reads and cases of the estimate with most, in words."""
     single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")
     second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
     people = len({*single["rater"], *second} - {""})
-    pooled = {int(str(code["n"])) for row in _with_notes(rows) if (code := code_of(row, "reads_pooled"))}
+    counted = rows.select("note_codes", "n_cases").unique(maintain_order=True).drop_nulls("n_cases").to_dicts()
+    pooled = [(int(str(c["n"])), row["n_cases"]) for row in counted if (c := code_of(row, "reads_pooled"))]
     cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
-    reads = f"{count(max(pooled))} reads of " if pooled else ""
+    most, cases = max(pooled, default=(0, cases))  # both of one estimate
+    reads = f"{count(most)} reads of " if most else ""
     unit = "cases" if cases != 1 else "case"
     return plural(people, "reader") + (f"; at most {reads}{count(cases)} {unit} per estimate" if cases else "")
 
