@@ -68,8 +68,8 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
     _, page = page_of(evidence_folder, rows)
     assert page.answer.endswith("is above −0.050 (one-sided P = 0.001, tested at 2.5%).")
     assert (
-        "The lower limit for sensitivity, +0.010, is above −0.050 (P = 0.001); the lower limit for specificity, −0.080, "
-        "is not above −0.050 (P = 0.13). One-sided P values are not adjusted."
+        "The lower limit for sensitivity, +0.010, is above −0.050 (P = 0.001); the lower limit for specificity, "
+        "−0.080, is not above −0.050 (P = 0.13). One-sided P values are not adjusted."
     ) in page.more
 
 
@@ -249,3 +249,29 @@ def test_missing_reads_limit_the_answer_with_their_number_in_each_arm(evidence_f
         "227 of 1,500 reads missing (unaided 227 of 750 and aided 0 of 750), 58 of 1,500 reads excluded (prac"
         in sentence
     )
+
+
+def test_arms_with_readers_of_their_own_are_not_compared_within_readers(evidence_folder):
+    rows = [r | {"n_readers": 3} if r["rater"] == "(readers)" else r for r in in_two_arms()]
+    within = {"n_readers": 6, **noted("readers_within_arms")}
+    rows = [r | within if r["rater"] == "(readers)" and r["contrast"] else r for r in rows]
+    rows = [r for r in rows if r["rater"] != "r1" or r["arm"] == "unaided"]  # r1 unaided, r2 aided
+    rows = [r for r in rows if r["rater"] != "r2" or (r["arm"] != "unaided" and not r["contrast"])]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith("The mean AUC of the readers was 0.941 in aided reading (score) and 0.897 in unaided")
+    assert page.more.startswith(
+        "Every reader read in one arm only (3 readers in aided reading (score), 3 others in unaided reading): the "
+        "difference is also one between readers."
+    )
+    assert page.table.rows[0][1].note == "3 readers"
+    assert page.figure.title.startswith("Each reader in his or her own arm: AUC")
+    assert list(dict.fromkeys(page.figure.numbers["row"])) == ["Mean of the readers", "r1", "r2"]
+    said = "other readers in each arm, 3 in aided reading (score) and 3 in unaided reading; 6 readers, "
+    assert said in for_paper(pairs(evidence)[0], "auc")
+
+
+def test_weighted_cases_are_named_in_the_answer_and_in_the_sentence_for_a_paper(evidence_folder):
+    method = codes.methods(codes.method("u_statistics_centred"), codes.method("weighted"))
+    evidence, page = page_of(evidence_folder, changed({"method_code": codes.encode(method)}))
+    assert "Cases are weighted by the inverse of their sampling probability." in page.more
+    assert "; cases weighted by the inverse of their sampling probability; " in for_paper(pairs(evidence)[0], "auc")
