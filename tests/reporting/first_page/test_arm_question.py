@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from overread import codes
 from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
@@ -249,3 +251,36 @@ def test_missing_reads_limit_the_answer_with_their_number_in_each_arm(evidence_f
         "227 of 1,500 reads missing (unaided 227 of 750 and aided 0 of 750), 58 of 1,500 reads excluded (prac"
         in sentence
     )
+
+
+def test_arms_with_readers_of_their_own_are_not_compared_within_readers(evidence_folder):
+    rows = [r | {"n_readers": 3} if r["rater"] == "(readers)" else r for r in in_two_arms()]
+    within = {"n_readers": 6, **noted("readers_within_arms")}
+    rows = [r | within if r["rater"] == "(readers)" and r["contrast"] else r for r in rows]
+    rows = [r for r in rows if r["rater"] != "r1" or r["arm"] == "unaided"]  # r1 unaided, r2 aided
+    rows = [r for r in rows if r["rater"] != "r2" or (r["arm"] != "unaided" and not r["contrast"])]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith("The mean AUC of the readers was 0.941 in aided reading (score) and 0.897 in unaided")
+    assert page.more.startswith(
+        "Every reader read in one arm only (3 readers in aided reading (score), 3 others in unaided reading): the "
+        "difference is also one between readers."
+    )
+    assert page.table.rows[0][1].note == "3 readers"
+    assert page.figure.title.startswith("Each reader in his or her own arm: AUC")
+    assert list(dict.fromkeys(page.figure.numbers["row"])) == ["Mean of the readers", "r1", "r2"]
+    said = "other readers in each arm, 3 in aided reading (score) and 3 in unaided reading; 6 readers, "
+    assert said in for_paper(pairs(evidence)[0], "auc")
+
+
+def test_weighted_cases_are_named_in_the_answer_and_in_the_sentence_for_a_paper(evidence_folder):
+    method = codes.methods(codes.method("u_statistics_centred"), codes.method("weighted"))
+    evidence, page = page_of(evidence_folder, changed({"method_code": codes.encode(method)}))
+    assert "Cases are weighted by the inverse of their sampling probability." in page.more
+    assert "; cases weighted by the inverse of their sampling probability; " in for_paper(pairs(evidence)[0], "auc")
+
+
+@pytest.mark.parametrize(("present", "told"), [(12, ["Fewer than 50 cases with the finding: mass (12). "]), (60, [])])
+def test_few_cases_of_a_class_are_a_limit_of_readers(evidence_folder, present, told):
+    evidence, _ = page_of(evidence_folder, [r | {"n_present": present, "n_absent": 80} for r in in_two_arms()])
+    few = [f"{x.head} {x.text}" for x in limitations(evidence) if x.short == "few cases of some findings"]
+    assert few == [f"{t}These intervals are wide." for t in told]

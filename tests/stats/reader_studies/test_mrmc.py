@@ -642,3 +642,11 @@ def test_unequal_numbers_of_reads_are_named_pooled():
     equal = mrmc.compare_arms(y, [[many, [1, 1, 1, 1, 0, np.nan]]] * 2, **options)  # unequal only without the finding
     assert equal.arms[0].value == pytest.approx(5 / 8)
     assert "pooled" not in str(equal.note)
+
+
+def test_readers_of_one_arm_each_contribute_to_it():
+    y, none = np.array([1, 1, 0, 0], bool), [np.nan] * 4
+    first, second = [[1, 0, 0, 0], [1, 1, 0, 1], none, none], [none, none, [1, 1, 0, 0], [0, 1, 0, 0]]
+    study = mrmc.compare_arms(y, [first, second], metric="sensitivity", covariance="u-centred")
+    assert [a.value for a in study.arms] == [0.75, 0.75]
+    assert "do not contribute" not in str(study.note)

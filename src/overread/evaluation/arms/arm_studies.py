@@ -36,6 +36,7 @@ class ArmStudy:
     arms: Mapping[int, Estimate]
     pairs: Mapping[tuple[int, int], Estimate]  # (a, b): arm a minus arm b, a > b
     readers: Mapping[int, Mapping[tuple[int, int], Estimate]]  # by reader, as a fixed effect
+    readers_of: Mapping[int, int]  # how many readers the value of an arm is of
     joint: ReaderStudy | None  # the analysis of all arms together, if there is one
     note: Text = codes.NONE
 
@@ -156,7 +157,18 @@ def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float
         nothing = Estimate(np.nan, note=codes.note("few_readers_for_test"))
         pairs = {(arms[b], arms[a]): nothing for a, b in combinations(range(len(arms)), 2)}
         return ArmStudy(
-            reads, metric, test, chosen.counts, classes, 0, dict.fromkeys(arms, nothing), pairs, {}, None, chosen.note
+            reads,
+            metric,
+            test,
+            chosen.counts,
+            classes,
+            0,
+            dict.fromkeys(arms, nothing),
+            pairs,
+            {},
+            {},
+            None,
+            chosen.note,
         )
     found = _compared(reads, metric, chosen, covariance, cases, margin)
 
@@ -177,6 +189,7 @@ def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float
         {arms[last - k]: told(e) for k, e in enumerate(found.arms)},
         {pair: told(e) for pair, e in named(found.pairs).items()},
         {int(r): named(each.pairs) for r, each in zip(chosen.readers, found.per_reader, strict=True)},
+        {arm: int(n) for arm, n in zip(arms, chosen.read.any(axis=2).sum(axis=1), strict=True)},
         found if not chosen.why and len(arms) == len(reads.answers.arms) else None,
         chosen.note,
     )

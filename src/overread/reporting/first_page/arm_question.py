@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from overread import codes
 from overread.reporting.blocks import Cell, Table, heads
 from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.first_page.agreement_question import agreement_of_arms
@@ -29,7 +30,7 @@ from overread.reporting.first_page.first_page_parts import (
     undecided,
 )
 from overread.reporting.first_page.page_facts import facts
-from overread.reporting.number_format import capital, fixed, limit, listed, number, p_phrase, p_value, plural
+from overread.reporting.number_format import capital, count, fixed, limit, listed, number, p_phrase, p_value, plural
 from overread.reporting.report_data import ReportData, Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
@@ -206,9 +207,11 @@ def _other_margins(pairs: Sequence[ArmPair]) -> list[str]:
 
 
 def _left_out(pair: ArmPair) -> list[str]:
-    """Readers without a part in the difference: of one arm only, without a class, or makers of the reference."""
+    """Weights, and readers without a part in the difference: of one arm, without a class, makers of the reference."""
     row = pair.difference(pair.leading_measure)
     said = []
+    if any(code.name == "weighted" for code in codes.decode((row or {}).get("method_code") or "")):
+        said.append("Cases are weighted by the inverse of their sampling probability.")
     if (one := code_of(row, "readers_in_one_arm")) is not None:
         names = [reader_title(str(r)) for r in _names(one["readers"])]
         verb = "is" if len(names) == 1 else "are"
@@ -230,6 +233,9 @@ def _names(value: object) -> tuple[object, ...]:
 
 def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     said = []
+    if (own := first.own_readers(first.leading_measure)) is not None:
+        who = f"{plural(own[0], 'reader')} {arm_words(first.new)}, {count(own[1])} others {arm_words(first.usual)}"
+        said.append(f"Every reader read in one arm only ({who}): the difference is also one between readers.")
     readers = [(r, d) for r in first.readers_of_both() if known(d := reader_difference(first, r))]
     if len(readers) > 1:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
@@ -315,7 +321,7 @@ def _together(names: Iterable[str]) -> str:
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
     cell = number_cell(pair.level(metric, arm))
-    return replace(cell, note=pair.other_readers(metric, arm) or cell.note)
+    return replace(cell, note="; ".join(t for t in (pair.other_readers(metric, arm), cell.note) if t))
 
 
 def _holm(row: Row) -> str:

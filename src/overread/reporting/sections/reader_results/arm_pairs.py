@@ -8,7 +8,7 @@ from functools import cached_property
 
 import polars as pl
 
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.first_page.first_page_parts import bounded, leading_findings
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
@@ -101,8 +101,17 @@ class ArmPair:
         new, usual = (self.level(metric, arm) for arm in (self.new, self.usual))
         if not known(new) or not known(usual):
             return None
+        if self.own_readers(metric):  # each mean is over the readers of its arm, who are those compared
+            return new, usual
         same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
         return (new, usual) if same else None
+
+    def own_readers(self, metric: str) -> tuple[int, int] | None:
+        """How many readers the new and the usual arm have, where every reader read in one arm only; otherwise None."""
+        if code_of(self.difference(metric), "readers_within_arms") is None:
+            return None
+        new, usual = (int((self.level(metric, a) or {}).get("n_readers") or 0) for a in (self.new, self.usual))
+        return new, usual
 
     def one_reader(self, metric: str) -> bool:
         """Whether the number of the readers together is that of a single reader, and no mean."""

@@ -145,7 +145,7 @@ def _means_table(pair: ArmPair) -> Table:
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
     """The mean of the readers in one arm, with their number where the difference is over others."""
     cell = reads_cell(pair.level(metric, arm))
-    return replace(cell, note=pair.other_readers(metric, arm) or cell.note)
+    return replace(cell, note="; ".join(t for t in (pair.other_readers(metric, arm), cell.note) if t))
 
 
 def _margins(pair: ArmPair) -> list[Block]:
@@ -172,6 +172,8 @@ def _readers_table(pair: ArmPair) -> Table:
                 body.append((name, *cells, beside, p_cells(less)[0]))
     head = heads("Reader", arm_title(pair.usual), arm_title(pair.new), minus(pair), "P")
     caption = f"{pair.title}: each reader in both arms, with CIs. P values of single readers are not adjusted."
+    if any(map(pair.own_readers, pair.measures)):
+        caption = f"{pair.title}: each reader in the arm in which he or she read, with CIs."
     return table(caption, (head,), body, compact=True)
 
 

@@ -72,6 +72,8 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
         *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
         *_method(row),
         pooled,
+        _weighted(row),
+        _other_in_each_arm(pair, metric),
         _numbers(row, patients=patients),
         f"reference standard: {in_sentence(pair.reference)}",
     ]
@@ -85,6 +87,20 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
         f"{fixed(r['estimate'])}{_own(r, level)} {arm_words(a)}" for r, a in zip(levels_of_both, arms, strict=True)
     ]
     return f"The {name} was {levels[0]} and {levels[1]}; difference, {difference}."
+
+
+def _weighted(row: Row) -> str:
+    """That cases were weighted, "" where all counted alike."""
+    weighted = any(code.name == "weighted" for code in codes.decode(row.get("method_code") or ""))
+    return "cases weighted by the inverse of their sampling probability" if weighted else ""
+
+
+def _other_in_each_arm(pair: ArmPair, metric: str) -> str:
+    """That every reader read in one arm only, with their numbers."""
+    own = pair.own_readers(metric)
+    if own is None:
+        return ""
+    return f"other readers in each arm, {own[0]} {arm_words(pair.new)} and {own[1]} {arm_words(pair.usual)}"
 
 
 def margin_sentence(pair: ArmPair, metric: str) -> str:
