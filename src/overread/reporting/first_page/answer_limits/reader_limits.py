@@ -8,18 +8,22 @@ import polars as pl
 
 from overread import codes
 from overread.codes import Code
+from overread.reporting.estimate_cells import code_of
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import ARMS, leading
 from overread.reporting.number_format import capital, count, listed, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.arm_pairs import compared_readers, leading_pair
+from overread.reporting.sections.reader_results.arm_sentences import missing_by_arm
 from overread.reporting.sections.reader_results.reader_titles import (
     DERIVED,
     OTHERS,
+    READERS,
     REFERENCE_NOTES,
     arms,
     in_sentence,
+    in_words,
 )
 
 _UNIDENTIFIED = "dawid_skene_refused"
@@ -105,7 +109,29 @@ def few_readers(evidence: ReportData) -> list[Limitation]:
     if not 0 < n < 10:
         return []
     text = "The interval for readers in general may be too narrow."
+    if leading(evidence) == ARMS:  # t intervals, which can be wide as well
+        text = "The interval for readers in general rests on few readers: its width is itself uncertain."
     return [Limitation(7, plural(n, "reader"), f"{plural(n, 'reader')}.", text, "readers")]
+
+
+_MANY_MISSING = 0.05  # of the reads
+
+
+def missing_reads(evidence: ReportData) -> list[Limitation]:
+    """Reads that are not there in the comparison of arms of the answer: the difference assumes why they are missing."""
+    first = leading_pair(evidence) if leading(evidence) == ARMS else None
+    row = first.difference(first.leading_measure) if first is not None else None
+    lost = code_of(row, "reads_missing")
+    if lost is None:
+        return []
+    n, total = int(str(lost["n"])), int(str(lost["total"]))
+    by_arm, practice = missing_by_arm(row or {}), code_of(row, "reads_of_practice")
+    said = [f"By arm: {by_arm}."] if by_arm else []
+    said += [f"{count(practice['n'])} others were practice and are excluded."] if practice is not None else []
+    said.append("The comparison assumes that they are missing at random, and not because a case was hard or easy.")
+    head = f"{count(n)} of {count(total)} reads {'is' if n == 1 else 'are'} missing."
+    rank = 3 if n >= _MANY_MISSING * total else 9
+    return [Limitation(rank, f"{count(n)} of {count(total)} reads missing", head, " ".join(said), "arms")]
 
 
 def subset(evidence: ReportData) -> list[Limitation]:
@@ -139,3 +165,25 @@ def without_label(evidence: ReportData) -> list[Limitation]:
         return []
     text = f"{listed(told)}. Not in any result by that reference standard."
     return [Limitation(10, "cases read without a label", "Read, but without a label:", text, "account")]
+
+
+_FEW_CASES = 50  # of a class: below, intervals are wide, as for models
+
+
+def few_cases(evidence: ReportData) -> list[Limitation]:
+    """Findings of which readers alone read few cases of a class, by the stated reference standards."""
+    rows = pick(evidence.estimates, analysis="readers").filter(
+        pl.col("rater") == READERS, pl.col("contrast") == "", ~pl.col("reference").is_in(DERIVED)
+    )
+    said = []
+    for column, word in (("n_present", "with"), ("n_absent", "without")):
+        most = rows.drop_nulls(column).group_by("finding").agg(pl.col(column).max()).sort(column, "finding")
+        few = [f"{in_words(evidence.heading(f))} ({count(n)})" for f, n in most.rows() if n < _FEW_CASES]
+        rest = f" and {len(few) - 3} more" if len(few) > 3 else ""
+        said += [f"{word} the finding: {listed(few[:3])}{rest}"] if few else []
+    if not said or not evidence.cast.reads_alone:
+        return []
+    head = f"Fewer than {_FEW_CASES} cases"
+    return [
+        Limitation(10, "few cases of some findings", head, f"{'; '.join(said)}. These intervals are wide.", "readers")
+    ]
