@@ -18,12 +18,12 @@ from overread.reporting.first_page.decisions_beside_readers import (
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     MOST_ROWS,
-    POOLED_TERM,
     FirstPage,
     bounded,
     interval_term,
     leading_findings,
     number_cell,
+    pooled_term,
     side,
     spelled,
 )
@@ -39,6 +39,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     classes_of,
     in_sentence,
+    pooling,
     reference_title,
 )
 
@@ -63,8 +64,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
     if not outputs and has_decisions(reads):
         return decisions_and_readers_page(evidence, reads)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
-    several = len(reads.readers(reads.findings[0])) > 1
-    readers = POOLED_TERM if several else (POOLED_TERM[0], "The reader.")
+    readers = pooled_term(pooling([reads]), several=len(reads.people()) > 1)
     matched = (
         "At the specificity of the readers",
         "The threshold of the model is set so that it leaves as many cases without the finding unmarked as the readers "

@@ -57,9 +57,9 @@ def _others_remark(references: Sequence[str], no_curve: bool) -> str:
 
 
 def _grouped(reads: ReadRows, finding: str, reference: str, title: str) -> list[tuple[Cell, ...]]:
-    """The pooled readers and every output under a reference standard; nothing without the readers."""
+    """The pooled readers and every output under a reference standard; nothing without pooled reads."""
     rows = reads.rows(finding, reference)
-    if not any(k[2] == READERS for k in rows):
+    if ("sensitivity", "", READERS, "") not in rows:  # grades are not pooled
         return []
     outputs = [_output_row(rows, o) for o in reads.ranked(finding) if any(k[2] == o for k in rows)]
     return [group(title, 7), _average_row(rows), *outputs]

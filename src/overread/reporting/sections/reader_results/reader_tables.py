@@ -78,13 +78,15 @@ def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list
         tables = _uncertain_alone(reads, finding)
         return [appendix(f"{title}: handling of uncertain calls", tuple(tables))] if tables else []
     made = (
-        (f"{title}: AUCs of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
         (f"{title}: pairwise F1", _pairwise(reads, finding)),
         (f"{title}: handling of uncertain calls", _uncertain(reads, finding)),
         (f"{title}: each reader", _every(reads, finding)),
     )
-    return [appendix(words, tuple(blocks)) for words, blocks in made if blocks]
+    graded = _graded(reads, finding)
+    if reads.pooled(finding) and graded:  # else it is the only comparison with a model, and is not folded
+        graded = [appendix(f"{title}: AUCs of graded reads", tuple(graded))]
+    return [*graded, *(appendix(words, tuple(blocks)) for words, blocks in made if blocks)]
 
 
 def _graded(reads: ReadRows, finding: str) -> list[Table]:
