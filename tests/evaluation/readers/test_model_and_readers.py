@@ -201,9 +201,7 @@ def test_references_side_by_side_by_hand(of_three):
 def test_two_readers_make_no_majority_and_nothing_is_set_beside_one_reference(by_hand):
     rows = by_hand.estimates.filter(reference="majority")
     assert rows["estimate"].is_nan().all()
-    assert set(rows["note"]) == {
-        "pneumothorax: no majority of the readers, because no case has the votes of 3 readers"
-    }
+    assert set(rows["note"]) == {"pneumothorax: no majority of the readers, because no case has the votes of 3 readers"}
     assert by_hand.estimates.filter(analysis="H2").is_empty()
     assert by_hand.account.filter(pl.col("reason").str.contains("no majority of the readers"))["count"].to_list() == [1]
     assert "Reference standard: own." in by_hand.notes

@@ -55,7 +55,7 @@ def decisions_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPa
         _figure(reads, models),
         decisions_table(reads),
         _detail(reads),
-        (pooled_term(pooling([reads]), several=len(reads.people()) > 1), RATES_TERM, interval_term(level), MARK_TERM),
+        (pooled_term(pooling([reads])), RATES_TERM, interval_term(level), MARK_TERM),
     )
 
 

@@ -181,9 +181,7 @@ def interval_term(level: float) -> tuple[str, str]:
     )
 
 
-def pooled_term(how: str, *, several: bool = True) -> tuple[str, str]:
+def pooled_term(how: str) -> tuple[str, str]:
     """What the pooled readers are, for the glossary; `how` as `reader_titles.pooling` has it."""
-    if not several:
-        return "Pooled readers", "The reader."
     weights = "weighted by the sampling weights of their cases" if how == "weighted" else "each with the same weight"
     return "Pooled readers", f"All reads together, {weights}."

@@ -212,7 +212,8 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
     rows = by(pick(reads.frame, finding=finding, reference=reference), "metric", "at", "rater")
     cutoff = reads.cutoff(finding)
     own = [(m, cutoff if m != "auc" else "") for m in ("sensitivity", "specificity", "auc")]
-    people = (*reads.readers(finding), READERS)
+    people = reads.readers(finding)
+    people = (*people, READERS) if len(people) > 1 else people  # all reads of one reader are the reader's own
     shown = [(m, at) for m, at in own if any((m, at, r) in rows for r in people if r != READERS)]
     extra = _extra(reads, finding, reference, rows)
     body = []

@@ -1,4 +1,4 @@
-"""Graded reads beside a model: nothing is said of calls, sampling weights or pooled reads that there are not."""
+"""Models beside graded reads, and beside one reader: what is compared is told, and nothing of what there is not."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import pytest
 
 from overread import codes
 from overread.reporting.blocks import Paragraph, Points, Table, within
+from overread.reporting.first_page.answer_limits import reader_limits
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
+from overread.reporting.sections import section_answers
 from overread.reporting.sections.reader_results.reader_section import readers
-from tests.reporting.first_page.test_leading_question import READS, against_readers, row
+from tests.reporting.first_page.test_leading_question import NONE, READS, against_readers, row
 
 TEST = "test=obuchowski-rockette"
 MASS = {**READS, "level": "unaided", "finding": "mass", "reference": "panel"}
@@ -77,5 +79,54 @@ def test_pooled_reads_are_weighted_only_with_sampling_weights(evidence_folder, n
 
 def test_of_one_reader_no_pooling_is_told(evidence_folder):
     evidence = read_evidence(evidence_folder(against_readers()), {})
-    assert "Pooled readers:" not in said(readers(evidence))
-    assert dict(leading_page(evidence).terms)["Pooled readers"] == "The reader."
+    section = readers(evidence)
+    assert "Pooled readers:" not in said(section)
+    assert "Pooled readers" not in dict(leading_page(evidence).terms)
+    tables = [b for b in within(section.blocks) if isinstance(b, Table)]
+    names = {row[0].text for t in tables for row in t.rows}
+    assert {"The reader", "r1"} <= names
+    assert "Pooled readers" not in names
+
+
+ONE = codes.note("no_second_reader")
+
+
+def one_reader(*, models=("acme",), note=ONE):
+    """Models against the calls of one reader by the panel's label, without an interval."""
+    more = {**NONE, "note": note, "n_readers": 1}
+    at = {"at": "specificity=readers"}
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass", rater=m) for m in models]
+    for k, m in enumerate(models):
+        own = {**MASS, **at, **more, "rater": m}
+        rows.append(row("sensitivity_at_specificity", 0.7069 + k / 10, **own))
+        rows.append(row("sensitivity_difference", -0.0862 + k / 10, contrast="rater:(readers)", **own))
+    people = {**MASS, "arm": "unaided", **more}
+    rows += [row(m, v, rater="(readers)", **people) for m, v in (("sensitivity", 0.7931), ("specificity", 0.804))]
+    return [*rows, row("sensitivity", 0.7931, rater="R0", **people), row("specificity", 0.804, rater="R0", **people)]
+
+
+def test_the_estimate_against_one_reader_is_told_without_an_interval(evidence_folder):
+    evidence = read_evidence(evidence_folder(one_reader()), {})
+    page = leading_page(evidence)
+    answer = (
+        "By the label panel, the sensitivity of acme for mass at the specificity of the reader is 0.71 and that of the "
+        "reader 0.79, a difference of −0.09. It has no interval, because there is one reader."
+    )
+    assert page.question == "At the specificity of the reader, is the sensitivity of the models as high?"
+    assert page.answer == section_answers.readers(evidence) == answer
+    assert "whole interval" not in page.more
+    assert [c.text for c in page.table.rows[1]][2:] == ["0.80", "0.79", "0.71"]
+    assert page.figure.caption.startswith("No difference has an interval.")
+    assert reader_limits.few_readers(evidence)[0].text == (
+        "The results are those of this reader: there is no interval for readers in general."
+    )
+
+
+def test_several_models_against_one_reader_have_the_range(evidence_folder):
+    few = codes.note("few_patients_smaller_class", n=6, least=10)
+    evidence = read_evidence(evidence_folder(one_reader(models=("acme", "beta"), note=few)), {})
+    assert leading_page(evidence).answer == (
+        "By the label panel, the sensitivity of the models at the specificity of the reader, minus that of the reader, "
+        "runs from −0.09 (acme for mass) to +0.01 (beta for mass) in 2 comparisons. None has an interval, because the "
+        "smaller class has 6 patients (10 are required)."
+    )
