@@ -10,11 +10,12 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
-from overread.reporting.first_page.decisions_beside_readers import (
+from overread.reporting.first_page.beside_readers.decisions_beside_readers import (
     decisions_and_readers_page,
     decisions_table,
     has_decisions,
 )
+from overread.reporting.first_page.beside_readers.grades_beside_readers import graded_table, grades_and_readers_page
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     MOST_ROWS,
@@ -30,6 +31,7 @@ from overread.reporting.first_page.first_page_parts import (
 from overread.reporting.number_format import capital, listed, number, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
+from overread.reporting.sections.reader_results.graded_areas import graded_reference
 from overread.reporting.sections.reader_results.model_sentences import (
     AGAINST,
     AT_SPECIFICITY,
@@ -68,6 +70,8 @@ def readers_page(evidence: ReportData) -> FirstPage:
     outputs = sorted(_outputs(reads), key=lambda o: o.finding not in lead)
     if not outputs and has_decisions(reads):
         return decisions_and_readers_page(evidence, reads)
+    if not outputs and graded_reference(reads):
+        return grades_and_readers_page(evidence, reads)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     one = people_word(reads) == "reader"
     readers = () if one else (pooled_term(pooling([reads])),)
@@ -87,7 +91,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
         _table(reads, outputs),
         _detail(reads, outputs),
         (*readers, matched, interval_term(level), *_reference_terms(reads), MARK_TERM),
-        beside=decisions_table(reads),
+        beside=decisions_table(reads) or graded_table(reads),
     )
 
 

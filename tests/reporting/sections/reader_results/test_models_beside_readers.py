@@ -7,7 +7,7 @@ import pytest
 from overread import codes
 from overread.reporting.blocks import Paragraph, Points, Table, within
 from overread.reporting.first_page.answer_limits import reader_limits
-from overread.reporting.first_page.question import leading_page
+from overread.reporting.first_page.question import READER_STUDY, leading, leading_page
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections import section_answers
 from overread.reporting.sections.reader_results.reader_section import readers
@@ -130,3 +130,37 @@ def test_several_models_against_one_reader_have_the_range(evidence_folder):
         "runs from −0.09 (acme for mass) to +0.01 (beta for mass) in 2 comparisons. None has an interval, because the "
         "smaller class has 6 patients (10 are required)."
     )
+
+
+def test_grades_lead_with_the_difference_from_the_mean_of_the_readers(evidence_folder):
+    alone = row("auc", 0.9, 0.85, 0.95, finding="mass")
+    evidence = read_evidence(evidence_folder([alone, *graded_rows()]), {})
+    page = leading_page(evidence)
+    answer = (
+        "By the label panel, the AUC of acme for mass is 0.922 and the mean AUC of the readers 0.909, a difference of "
+        "+0.014 (95% interval −0.033 to +0.061); the interval includes 0."
+    )
+    assert leading(evidence) == READER_STUDY
+    assert page.question == "Does acme tell radiographs with a finding from those without as well as the readers?"
+    assert page.answer == section_answers.readers(evidence) == answer
+    cells = [[c.text for c in r] for r in page.table.rows]
+    assert cells == [
+        ["Mass"],
+        ["acme", "40 / 160", "0.922 (0.877–0.968)", "+0.014 (−0.033 to +0.061)", "0.56"],
+        ["Mean of the readers", "40 / 160", "0.909 (0.863–0.940)", "", ""],
+    ]
+    assert page.figure.numbers["row"].unique(maintain_order=True).to_list() == ["acme", "Mean of the readers", "A", "B"]
+
+
+def test_several_graded_comparisons_have_the_range_and_are_said_to_be_unadjusted(evidence_folder):
+    alone = [row("auc", 0.9, 0.85, 0.95, finding="mass", rater=m) for m in ("acme", "beta")]
+    other = [
+        {**r, "rater": "beta", "estimate": 0.07, "low": 0.02, "high": 0.12} for r in graded_rows() if r["contrast"]
+    ]
+    page = leading_page(read_evidence(evidence_folder([*alone, *graded_rows(), *other]), {}))
+    assert page.answer == (
+        "By the label panel, the AUC of the models minus the mean of the readers runs from +0.014 (95% interval −0.033 "
+        "to +0.061) for acme for mass to +0.070 (+0.020 to +0.120) for beta for mass; the whole interval lies below 0 "
+        "in none and above 0 in 1 of 2 comparisons."
+    )
+    assert "not adjusted" in page.more
