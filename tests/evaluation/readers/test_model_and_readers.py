@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from arms import arm_tables
 from scipy.special import expit
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from overread import evaluation as ev
 from overread import tables
@@ -399,6 +399,28 @@ def _threshold(study):
     unread = [f"i{k:03d}" for k in range(100, 150)]
     y = _truth(study, "nodule", unread, "own") | _truth(study, "mass", unread, "own")
     return rates.threshold_at(y, _score(study, unread, "nodule", "mass"), specificity=0.9).threshold
+
+
+def test_grades_of_one_reader_have_a_difference_without_an_interval():
+    """Ratings 1 to 4 of 24 cases; the AUCs by scikit-learn."""
+    truth, names = [k % 2 for k in range(24)], [f"c{k}" for k in range(24)]
+    score, rating = ([(7 * k * m + 3 * y * m) % 11 + 2.0 * y for k, y in enumerate(truth)] for m in (1, 2))
+    long = {"finding": "pneumothorax", "case_id": names}
+    images = pl.DataFrame({"image_id": names, "patient_id": names, "site": ""})
+    states = ["present" if y else "absent" for y in truth]
+    labels = pl.DataFrame({**long, "source": "own", "state": states})
+    scores = pl.DataFrame({"image_id": names, "finding": "pneumothorax", "model": "acme", "score": score})
+    reads = pl.DataFrame({**long, "reader": "r0", "arm": "unaided", "call": None, "score": rating}).cast(
+        {"call": pl.String}
+    )
+    config = EvaluationConfig(replicates=100, subgroups=())
+    found = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(0), reads=reads).estimates
+    of = {"analysis": "readers", "reference": "own", "rater": "acme", "at": "test=obuchowski-rockette"}
+    less = one(found, metric="auc_difference", contrast="rater:(readers)", **of)
+    assert less["estimate"] == pytest.approx(roc_auc_score(truth, score) - roc_auc_score(truth, rating))
+    assert np.isnan(less["low"])
+    assert less["note"] == "no CI: one reader"
+    assert one(found, metric="auc", **of)["low"] < roc_auc_score(truth, score)
 
 
 def test_graded_reads_alone_give_areas_and_no_rates(reader_study):

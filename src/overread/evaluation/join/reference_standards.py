@@ -169,9 +169,9 @@ def _derived(
     cases, readers, table = vote_table(votes, policy)
     if name == MAJORITY:
         vote = agreement.majority(table, classes=[0, 1])
-        most = int(vote.n_votes.max(initial=0))
-        if most < LEAST_VOTES:
-            if most:
+        most_votes = int(vote.n_votes.max(initial=0))
+        if most_votes < LEAST_VOTES:
+            if most_votes:
                 words = codes.note(REFUSED[MAJORITY], finding=finding, least=LEAST_VOTES)
                 results.notes[finding, name, under] = words
                 dropped.append(Dropped("reference standards", words, 1))

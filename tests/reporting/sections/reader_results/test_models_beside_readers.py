@@ -164,3 +164,16 @@ def test_several_graded_comparisons_have_the_range_and_are_said_to_be_unadjusted
         "in none and above 0 in 1 of 2 comparisons."
     )
     assert "not adjusted" in page.more
+
+
+def test_grades_of_one_reader_are_compared_without_an_interval(evidence_folder):
+    alone = row("auc", 0.9, 0.85, 0.95, finding="mass")
+    mean, less = graded_rows()[1], {**graded_rows()[2], **NONE, "note_codes": codes.encode(ONE)}
+    rows = [alone, graded_rows()[0], {**mean, **NONE}, less, graded_rows()[3]]
+    page = leading_page(read_evidence(evidence_folder(rows), {}))
+    assert page.answer == (
+        "By the label panel, the AUC of acme for mass is 0.922 and that of the reader 0.909, a difference of +0.014. "
+        "It has no interval, because there is one reader."
+    )
+    assert [r[0].text for r in page.table.rows] == ["Mass", "acme", "The reader"]
+    assert "readers like these" not in page.more

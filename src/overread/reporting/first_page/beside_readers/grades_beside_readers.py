@@ -16,6 +16,7 @@ from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
     FirstPage,
+    bounded,
     first_rows,
     interval_term,
     number_cell,
@@ -46,6 +47,7 @@ def grades_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPage:
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     reference = graded_reference(reads)
     found, who = graded_models(reads, reference), people_word(reads)
+    mean = [(_MEAN, "The mean of the AUCs of the readers' grades.")] if who == "readers" else []
     return FirstPage(
         "Evidence report: models and readers",
         str(evidence.study.get("question") or "").strip()
@@ -56,7 +58,7 @@ def grades_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPage:
         _figure(reads, found),
         graded_table(reads),
         _detail(reads),
-        (AUC_TERM, (_MEAN, "The mean of the AUCs of the readers' grades."), interval_term(level), MARK_TERM),
+        (AUC_TERM, *mean, interval_term(level), MARK_TERM),
     )
 
 
@@ -65,10 +67,16 @@ def _models(found: Sequence[GradedModel]) -> str:
     return f"Does {names[0]} tell" if len(names) == 1 else "Do the models tell"
 
 
+def _theirs(reads: ReadRows) -> str:
+    return "reader" if people_word(reads) == "reader" else "mean of the readers"
+
+
 def _more(evidence: ReportData, reads: ReadRows, found: Sequence[GradedModel]) -> str:
     own = evidence.joined.filter(pl.col("arm") != "model")
     sites = own["site"].drop_nulls().n_unique() if "site" in own.columns else 0
-    said = ["The readers gave grades; intervals are for readers and patients like these."]
+    said = [f"The {people_word(reads)} gave grades."]
+    if any(bounded(m.difference) for m in found):
+        said = ["The readers gave grades; intervals of differences are for readers and patients like these."]
     made = found[0].reference in reads.made if found else False
     if made:
         said.append("The reference standard was made from reads of these readers, which favours them.")
@@ -85,7 +93,7 @@ def graded_table(reads: ReadRows) -> Table | None:
     body = _body(reads, reference, people=False)
     if not body:
         return None
-    note = f"By {in_sentence(reference)}, with 95% interval; differences are model minus mean of the readers."
+    note = f"By {in_sentence(reference)}, with 95% interval; differences are model minus {_theirs(reads)}."
     return first_rows(Table("AUC of the models and of the readers' grades", (_head(),), tuple(body), note=note), "rows")
 
 
@@ -105,7 +113,8 @@ def _body(reads: ReadRows, reference: str, *, people: bool) -> list[tuple[Cell, 
             body.append(
                 (Cell(output_title(m.rater)), classes_of(m.area), number_cell(m.area), less, replace(p, kind="num"))
             )
-        body.append((Cell(_MEAN, "strong"), classes_of(own[0].mean), number_cell(own[0].mean), Cell(""), Cell("")))
+        title = _MEAN if people_word(reads) == "readers" else "The reader"
+        body.append((Cell(title, "strong"), classes_of(own[0].mean), number_cell(own[0].mean), Cell(""), Cell("")))
         for reader in reads.readers(finding) if people else ():
             row = _of_reader(reads, finding, reference, reader)
             body.append((Cell(reader_title(reader)), classes_of(row), number_cell(row), Cell(""), Cell("")))
@@ -128,21 +137,22 @@ def _figure(reads: ReadRows, found: Sequence[GradedModel]) -> Figure | None:
             k = models.index(m.rater.partition(" [")[0])
             marks = (mark_of(m.area, k),), (mark_of(m.difference, k, signed=True),)
             rows.append(ForestRow(output_title(m.rater), marks))
-        rows.append(ForestRow(_MEAN, ((mark_of(own[0].mean, len(models)),), ()), strong=True))
+        title = _MEAN if people_word(reads) == "readers" else "The reader"
+        rows.append(ForestRow(title, ((mark_of(own[0].mean, len(models)),), ()), strong=True))
         for reader in reads.readers(finding) if len(findings) == 1 else ():
             row = _of_reader(reads, finding, own[0].reference, reader)
             rows.append(ForestRow(reader_title(reader), ((mark_of(row, len(models)),), ())))
     if not rows:
         return None
-    less = Scale("", null=0.0, signed=True, better=("lower", "higher"))
-    panels = (Panel(Scale(""), "AUC", " ", labels=False), Panel(less, "Model − mean of the readers", " ", labels=False))
+    less = Scale("", null=0.0, signed=True, better=("readers higher", "model higher"))
+    panels = (Panel(Scale(""), "AUC (95% interval)", labels=False), Panel(less, "Difference"))
     return panel_figure(
         ForestPlot(tuple(rows), panels, tuple(series_style(k) for k in range(len(models) + 1))),
         (),
         name="answer",
-        caption="Line: 95% interval; of the models, the mean and the differences for readers and patients like these.",
-        title="AUC of each model and of the readers' grades, and the difference",
-        note=f"By {in_sentence(found[0].reference)}.",
+        caption="Line: 95% interval.",
+        title="AUC of each model and of the readers' grades",
+        note=f"By {in_sentence(found[0].reference)}. Right: model minus {_theirs(reads)}.",
     )
 
 
@@ -152,5 +162,5 @@ def _detail(reads: ReadRows) -> tuple[Table, ...]:
     for reference in reads.references:
         if own := _body(reads, reference, people=True):
             body += [group(reference_title(reference), 5), *own]
-    caption = "AUC by reference standard, with 95% interval; differences: model minus mean of the readers."
+    caption = f"AUC by reference standard, with 95% interval; differences: model minus {_theirs(reads)}."
     return (table(caption, (_head(),), body),) if body else ()

@@ -83,7 +83,7 @@ def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list
         (f"{title}: handling of uncertain calls", _uncertain(reads, finding)),
         (f"{title}: each reader", _every(reads, finding)),
     )
-    graded = _graded(reads, finding)
+    graded: list[Block] = [*_graded(reads, finding)]
     if reads.pooled(finding) and graded:  # else it is the only comparison with a model, and is not folded
         graded = [appendix(f"{title}: AUCs of graded reads", tuple(graded))]
     return [*graded, *(appendix(words, tuple(blocks)) for words, blocks in made if blocks)]
