@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from arms import arm_tables
 from scipy.special import expit
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from overread import evaluation as ev
 from overread import tables
@@ -197,26 +197,43 @@ def test_agreement_by_hand(by_hand):
     assert value(by_hand.estimates, at=f"{SPEC90};with=acme", **of) == pytest.approx(5 / 7)
 
 
-def test_references_side_by_side_by_hand(by_hand):
-    """The vote ties on b and c, so that a and d are the cases of every reference; two readers give no Dawid-Skene."""
-    rows = by_hand.estimates.filter(analysis="H2", metric="auc")
+THIRD = [("r2", "a", 1), ("r2", "b", 0), ("r2", "c", 1), ("r2", "d", 0)]
+
+
+@pytest.fixture(scope="module")
+def of_three():
+    return small(more=THIRD)
+
+
+def test_references_side_by_side_by_hand(of_three):
+    """By the votes of three readers a and c are present and b and d absent; they give no Dawid-Skene."""
+    rows = of_three.estimates.filter(analysis="H2", metric="auc")
     assert rows["reference"].to_list() == ["own", "majority"]
-    assert rows["n_cases"].unique().to_list() == [2]
-    assert rows["estimate"].to_list() == [1.0, 1.0]
-    verdict = by_hand.verdicts.filter(hypothesis="H2").row(0, named=True)
+    assert rows["n_cases"].unique().to_list() == [4]
+    assert rows["estimate"].to_list() == [0.75, 1.0]
+    verdict = of_three.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
     assert "there is no external site" in verdict["reason"]
     assert "under another reference standard" in verdict["claim"]
 
 
-def test_what_the_readers_made_is_said_to_favour_them(by_hand):
-    notes = dict(by_hand.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
+def test_two_readers_make_no_majority_and_nothing_is_set_beside_one_reference(by_hand):
+    rows = by_hand.estimates.filter(reference="majority")
+    assert rows["estimate"].is_nan().all()
+    assert set(rows["note"]) == {"pneumothorax: no majority of the readers, because no case has the votes of 3 readers"}
+    assert by_hand.estimates.filter(analysis="H2").is_empty()
+    assert by_hand.account.filter(pl.col("reason").str.contains("no majority of the readers"))["count"].to_list() == [1]
+    assert "Reference standard: own." in by_hand.notes
+
+
+def test_what_the_readers_made_is_said_to_favour_them(of_three):
+    notes = dict(of_three.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
     assert FAVOURED in notes["majority"]
     assert FAVOURED not in notes["own"]
-    refused = by_hand.estimates.filter(reference="dawid-skene", metric="sensitivity")
+    refused = of_three.estimates.filter(reference="dawid-skene", metric="sensitivity")
     assert refused["estimate"].is_nan().all()
     assert "the votes do not identify the model" in refused["note"].item()
-    assert any(FAVOURED.replace("made", "Made") in n for n in by_hand.notes)
+    assert any(FAVOURED.replace("made", "Made") in n for n in of_three.notes)
 
 
 def test_the_joined_table_holds_the_reads(by_hand):
@@ -401,6 +418,28 @@ def _threshold(study):
     unread = [f"i{k:03d}" for k in range(100, 150)]
     y = _truth(study, "nodule", unread, "own") | _truth(study, "mass", unread, "own")
     return rates.threshold_at(y, _score(study, unread, "nodule", "mass"), specificity=0.9).threshold
+
+
+def test_grades_of_one_reader_have_a_difference_without_an_interval():
+    """Ratings 1 to 4 of 24 cases; the AUCs by scikit-learn."""
+    truth, names = [k % 2 for k in range(24)], [f"c{k}" for k in range(24)]
+    score, rating = ([(7 * k * m + 3 * y * m) % 11 + 2.0 * y for k, y in enumerate(truth)] for m in (1, 2))
+    long = {"finding": "pneumothorax", "case_id": names}
+    images = pl.DataFrame({"image_id": names, "patient_id": names, "site": ""})
+    states = ["present" if y else "absent" for y in truth]
+    labels = pl.DataFrame({**long, "source": "own", "state": states})
+    scores = pl.DataFrame({"image_id": names, "finding": "pneumothorax", "model": "acme", "score": score})
+    reads = pl.DataFrame({**long, "reader": "r0", "arm": "unaided", "call": None, "score": rating}).cast(
+        {"call": pl.String}
+    )
+    config = EvaluationConfig(replicates=100, subgroups=())
+    found = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(0), reads=reads).estimates
+    of = {"analysis": "readers", "reference": "own", "rater": "acme", "at": "test=obuchowski-rockette"}
+    less = one(found, metric="auc_difference", contrast="rater:(readers)", **of)
+    assert less["estimate"] == pytest.approx(roc_auc_score(truth, score) - roc_auc_score(truth, rating))
+    assert np.isnan(less["low"])
+    assert less["note"] == "no CI: one reader"
+    assert one(found, metric="auc", **of)["low"] < roc_auc_score(truth, score)
 
 
 def test_graded_reads_alone_give_areas_and_no_rates(reader_study):

@@ -519,5 +519,5 @@ def test_decisions_are_no_row_of_dashes_beside_scores_and_readers(evidence_folde
     matched = next(t for t in tables if "each model against the pooled readers, by reference" in t.caption)
     assert "cad" not in [r[0].text for r in matched.rows]
     decided = next(t for t in tables if "decisions as given" in t.caption)
-    assert [r[0].text for r in decided.rows] == ["Label panel", "Pooled readers", "cad"]
+    assert [r[0].text for r in decided.rows] == ["Label panel", "The reader", "cad"]  # there is one
     assert [c.text for c in decided.rows[-1][1:3]] == ["0.850 (0.750–0.950)", "+0.050 (−0.010 to +0.110)"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from overread import codes, tables
 from overread.codes import Metric, Text
-from overread.evaluation.context.auc_terms import FEWEST
+from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
@@ -184,8 +184,10 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         if not table.crossed:
             why = codes.note("not_fully_crossed")
         area = difference = not_estimable(why)
+        score = context.panel.score[reads.finding, rater][table.cases]
+        if any(code.name == "few_readers_for_test" for code in why.codes):
+            area, difference = _against_one(context, table, score)
         if not why:
-            score = context.panel.score[reads.finding, rater][table.cases]
             found = _study(context, table, score, Metric.AUC, "jackknife")
             area, difference = found.arms[0], _noted(found)
         model = context.place(reads.finding, rater, reads=reads, reference=reference)
@@ -193,3 +195,13 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         against = model.to(contrast=f"rater:{READERS}")
         rows.append(_row(context, against, Metric.AUC_DIFFERENCE, difference, at, table))
     return rows
+
+
+def _against_one(context: ReaderContext, table: ReaderTable, score: Floats) -> tuple[Estimate, Estimate]:
+    """Return the AUC of the model, and its difference from the AUC of the only reader, without an interval."""
+    counts = count(table.truth.astype(np.float64), table.patient)
+    model, reader = (
+        auc_estimate(Cases(table.truth, s, table.patient, None, None), counts, confidence=context.config.confidence)
+        for s in (score, table.answers[table.readers][0])
+    )
+    return model, Estimate(model.value - reader.value, note=codes.note("no_second_reader"))

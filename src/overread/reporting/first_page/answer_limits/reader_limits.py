@@ -111,6 +111,8 @@ def few_readers(evidence: ReportData) -> list[Limitation]:
     text = "The interval for readers in general may be too narrow."
     if leading(evidence) == ARMS:  # t intervals, which can be wide as well
         text = "The interval for readers in general rests on few readers: its width is itself uncertain."
+    if n == 1:
+        text = "The results are those of this reader: there is no interval for readers in general."
     return [Limitation(7, plural(n, "reader"), f"{plural(n, 'reader')}.", text, "readers")]
 
 
