@@ -237,7 +237,7 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
         who = f"{plural(own[0], 'reader')} {arm_words(first.new)}, {count(own[1])} others {arm_words(first.usual)}"
         said.append(f"Every reader read in one arm only ({who}): the difference is also one between readers.")
     readers = [(r, d) for r in first.readers_of_both() if known(d := reader_difference(first, r))]
-    if readers:
+    if len(readers) > 1:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
         name = MEASURES[first.leading_measure]
         said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {arm_words(first.new)}.")

@@ -77,6 +77,14 @@ def test_the_own_estimator_of_incomplete_designs_is_not_taken_for_that_of_imrmc(
     assert "U-statistics with centred kernels (overread's estimator, not that of iMRMC), readers and cases" in sentence
 
 
+def test_a_single_reader_has_no_second_row_as_the_mean_of_the_readers(evidence):
+    rows = [r | {"n_readers": 1} for r in reader_rows.arm_rows() if r["rater"] in ("(readers)", "Reader 1")]
+    section = comparison_of_arms(evidence(rows))
+    each = next(t for t in tables_of(section) if "each reader in both arms" in t.caption)
+    assert [row[0].text for row in each.rows] == ["Reader 1"]
+    assert "For a manuscript:" not in texts(section)
+
+
 def test_every_reader_has_both_arms_and_the_difference(evidence):
     section = comparison_of_arms(evidence(reader_rows.arm_rows()))
     own = next(t for t in tables_of(section) if "each reader" in t.caption)

@@ -23,7 +23,9 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     means = pair.compared_levels(metric)
     own = [means[1], means[0]] if means else []  # means of other readers have another difference
     row = pair.difference(metric)
-    rows = [_figure_row(pair.together(metric), own, row, strong=True)] if any(map(known, [*own, row])) else []
+    alone = pair.one_reader(metric)
+    together = any(map(known, [*own, row])) and not alone
+    rows = [_figure_row(pair.together(metric), own, row, strong=True)] if together else []
     for reader in _shown(pair):
         levels = [pair.level(metric, a, reader) for a in (pair.usual, pair.new)]
         if any(map(known, levels)):
@@ -47,12 +49,14 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
         plot,
         (arm_title(pair.usual), arm_title(pair.new)),
         name="answer",
-        caption="Line: 95% interval; that of all readers is for readers and cases like these, that of one "
-        "reader for cases like these.",
+        caption=f"Line: 95% interval{'' if alone else _OF_ALL} for cases like these.",
         title=f"Each reader{'' if pair.own_readers(metric) is None else ' in his or her own arm'}{of}: {name} "
         f"{arm_words(pair.usual)} and {arm_words(pair.new)}",
         note=f"Right: {minus(pair)}.",
     )
+
+
+_OF_ALL = "; that of all readers is for readers and cases like these, that of one reader"
 
 
 def _shown(pair: ArmPair) -> list[str]:

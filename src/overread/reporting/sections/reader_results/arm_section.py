@@ -159,7 +159,7 @@ def _readers_table(pair: ArmPair) -> Table:
     for metric in pair.measures:
         if len(pair.measures) > 1:
             body.append(group(capital(MEASURES[metric]), 5))
-        for rater in (*pair.readers(), READERS):
+        for rater in (*pair.readers(), *(() if pair.one_reader(metric) else (READERS,))):
             levels = [pair.level(metric, a, rater) for a in (pair.usual, pair.new)]
             less = pair.difference(metric, rater)
             if any(map(known, (*levels, less))):

@@ -87,7 +87,8 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
         None without a number.
     """
     rows = []
-    for rater in (READERS, *pair.readers()):
+    alone = pair.one_reader(metric)
+    for rater in (*(() if alone else (READERS,)), *pair.readers()):
         levels = [pair.level(metric, arm, rater) for arm in (pair.usual, pair.new)]
         less = pair.difference(metric, rater)
         if any(map(known, (*levels, less))):
@@ -106,8 +107,9 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
     plot = ForestPlot(tuple(rows), panels, (series_style(1), series_style(0), DIFFERENCE))
     caption = (
         f"{pair.title}: {MEASURES[metric]} of each reader {arm_words(pair.usual)} and {arm_words(pair.new)}, and the "
-        f"difference; reference standard: {in_sentence(pair.reference)}. The CI of the "
-        f"{pair.together(metric).lower()} allows for other readers and other cases, that of one reader for other cases."
+        f"difference; reference standard: {in_sentence(pair.reference)}. The CI of "
+        f"{'' if alone else f'the {pair.together(metric).lower()} allows for other readers and other cases, that of '}"
+        f"one reader {'allows ' if alone else ''}for other cases."
     )
     return panel_figure(plot, (arm_title(pair.usual), arm_title(pair.new)), name=name, caption=caption)
 
