@@ -112,16 +112,15 @@ def test_the_study_in_a_sentence_names_readers_reads_and_references(calls):
     )
 
 
-def test_reads_and_cases_are_those_of_one_estimate():
-    """The 705 reads of one reference standard are of 117 cases; agreement is of 120."""
-    pooled = [codes.encode(codes.note("reads_pooled", n=n)) for n in (705, 690)]
-    of = {"rater": "(readers)", "arm": "unaided", "at": "", "reference": "panel", "contrast": ""}
-    rows = [of | {"note_codes": n, "n_cases": c} for n, c in zip([*pooled, ""], [117, 119, 120], strict=True)]
-    single = of | {"rater": "r1", "note_codes": "", "n_cases": 100}
-    elsewhere = single | {"rater": "r2", "n_cases": None}  # no read in this arm
-    assert (
-        most_reads(pl.DataFrame([*rows, single, elsewhere])) == "1 reader; at most 705 reads of 117 cases per estimate"
-    )
+def test_reads_and_cases_of_different_estimates_are_not_joined():
+    """705 reads are of 117 cases, and another estimate is of 120; a reader without reads in the arm is not counted."""
+    of_reads = codes.encode(codes.note("reads_pooled", n=705))
+    rows = [("(readers)", "majority", 117, of_reads), ("(readers)", "", 120, ""), ("R1", "majority", 100, "")]
+    rows += [("R2", "majority", 90, ""), ("R3", "majority", None, "")]
+    frame = pl.DataFrame(rows, schema=["rater", "reference", "n_cases", "note_codes"], orient="row")
+    frame = frame.with_columns(arm=pl.lit("unaided"), at=pl.lit(""), contrast=pl.lit(""))
+    assert most_reads(frame) == "2 readers; at most 705 reads (of 117 cases) and at most 120 cases per estimate"
+    assert most_reads(frame.filter(n_cases=117)) == "0 readers; at most 705 reads of 117 cases per estimate"
 
 
 def test_reasons_are_grouped_without_the_notes_of_the_reference(folder):
