@@ -6,8 +6,8 @@ import polars as pl
 
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_limits.limit_codes import noted
-from overread.reporting.first_page.first_page_parts import Limitation, bounded
-from overread.reporting.first_page.mean_aucs import model_means
+from overread.reporting.first_page.first_page_parts import Limitation, bounded, constant
+from overread.reporting.first_page.mean_aucs import case_sites, internal_sites, model_means
 from overread.reporting.first_page.question import SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick
@@ -74,6 +74,20 @@ def training_runs(evidence: ReportData) -> list[Limitation]:
     ]
 
 
+def roles(evidence: ReportData) -> list[Limitation]:
+    """Roles that name hospitals without a case, while the internal test is of hospitals that no role names."""
+    named, inside = set(map(str, evidence.cast.roles.get("single", {}).values())), internal_sites(evidence)
+    without = sorted(named - set(case_sites(evidence)))
+    unnamed = [site for site in inside if site not in named]
+    if not without or not unnamed:
+        return []
+    text = (
+        f"The roles name {listed(without)}, of which the test has no case; the internal test is of {listed(unnamed)}, "
+        "which no role names."
+    )
+    return [Limitation(3, "roles that name other hospitals", "Hospitals of the roles are not those of the test.", text)]
+
+
 def seeds(evidence: ReportData) -> list[Limitation]:
     """An interval of a mean over seeds is about patients."""
     rows = rows_of_seeds(evidence)
@@ -135,7 +149,8 @@ def sites(evidence: ReportData) -> list[Limitation]:
             )
         )
     if lone:
-        text = f"{listed(lone)}: no mean AUC could be computed."
+        what = "mean AUC" if model_means(evidence).finding == MEAN else "AUC"
+        text = f"{listed(lone)}: no {what} could be computed."
         made.append(
             Limitation(
                 9,
@@ -159,14 +174,22 @@ def few_present(evidence: ReportData) -> list[Limitation]:
     few = {f: n for f, n in low.items() if 0 < n < _FEW and f in evidence.cast.findings}
     if not few or evidence.cast.single:
         return []
-    names = [f"{evidence.heading(f).lower()} ({count(n)})" for f, n in sorted(few.items(), key=lambda pair: pair[1])]
+    ranked = sorted(few, key=lambda f: few[f])
+    names = [f"{evidence.heading(f).lower()} ({count(few[f])})" for f in ranked]
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    wide = {r["finding"] for r in rows if bounded(r) and not constant(r)}
+    without = [evidence.heading(f).lower() for f in ranked if f not in wide]
+    if len(without) == len(ranked):
+        told = "No interval could be computed."
+    else:
+        more = f"{listed(without)} {'has' if len(without) == 1 else 'have'} none"
+        told = f"The intervals are wide{f'; {more}' if without else ''}."
     return [
         Limitation(
             10,
             "few cases of some findings",
             f"Fewer than {_FEW} cases present:",
-            f"{listed(names[:3])}{rest}. These intervals are wide.",
+            f"{listed(names[:3])}{rest}. {told}",
             "discrimination",
         )
     ]
