@@ -86,6 +86,8 @@ def test_pneumothorax_against_the_adjudicated_answer(real):
         [called.filter(both["truth"]).mean(), 1 - called.filter(~both["truth"]).mean()]
     )
     assert both["truth"].sum() == 138
+    read = [both.filter(truth=present)["reader"].n_unique() for present in (True, False)]
+    assert pooled["n_readers"].to_list() == read == [14, 21]  # 7 readers read no case with a pneumothorax
     counted = _rows(evidence, finding="pneumothorax", metric="readers_below_curve", at="cases=read")
     assert counted["n_readers"].to_list() == [4, 4]
 

@@ -371,6 +371,17 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     assert page.table.rows[0][0].text == "By the label truth"
 
 
+def test_a_reference_without_a_number_is_not_drawn_and_named(evidence_folder):
+    nan = float("nan")
+    rows = against_readers()
+    lost = [r | {"reference": "dawid-skene"} for r in rows if r["reference"] == "majority"]
+    lost = [r | {"estimate": nan, "low": nan, "high": nan} if r["contrast"] else r for r in lost]
+    _, page = page_of(evidence_folder, [*rows, *lost])
+    assert not any("Dawid" in name for name in page.figure.numbers["row"])
+    assert " Not drawn, because no difference could be computed: Dawid–Skene (derived)." in page.figure.caption
+    assert "favours them: Majority of the readers (derived)." in page.figure.caption
+
+
 def test_under_the_majority_of_the_others_no_case_is_counted_twice(evidence_folder):
     rows = [{**r, "reference": "majority of the others"} for r in against_readers() if r["reference"] == "majority"]
     _, page = page_of(evidence_folder, [row("auc", 0.8, 0.7, 0.9, finding="mass"), *rows])
