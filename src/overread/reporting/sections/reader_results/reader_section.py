@@ -36,6 +36,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     few_reads,
     in_sentence,
     in_words,
+    most_cases,
     output_title,
     point_title,
     reads_of,
@@ -81,10 +82,7 @@ def _alone(evidence: ReportData, found: list[ReadRows]) -> Section:
 def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
     """Remarks on the comparison with readers."""
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
-    whole = (
-        pl.col("reference") != "majority of the others"
-    )  # there a case can be present for one reader, absent for another
-    cases = reads.frame.filter(whole)["n_cases"].max()
+    cases = most_cases(reads)
     said = [
         f"{plural(people, 'reader')}; at most {count(cases)} cases per estimate. {_pooling(reads)}",
         "The calls of a reader give one pair of sensitivity and specificity, not a curve: the model is "

@@ -90,6 +90,7 @@ class ReadRows:
     only: bool = True  # whether there are reads of this arm only
     named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
     undrawn: frozenset[str] = frozenset()  # models that figures leave out, because there are many
+    compared: frozenset[str] = frozenset()  # findings in which arms are compared
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -109,6 +110,11 @@ class ReadRows:
         return {
             f: tuple(sorted(own, key=lambda r: place.get(r.partition(" [")[0], len(place)))) for f, own in names.items()
         }
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The findings with results on the page: with models, those that one scores or in which arms are compared."""
+        return tuple(f for f in self.findings if self.outputs(f) or f in self.compared) or self.findings
 
     def decided(self, finding: str) -> tuple[str, ...]:
         """The outputs that are decisions without scores, which cannot be set to a rate of the readers."""
@@ -180,6 +186,7 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     rows = with_calls(rows)
     found = []
     levels = arm_order(evidence, rows["level"].unique().to_list())
+    compared = frozenset(rows.filter(pl.col("contrast").str.starts_with("arm:"))["finding"])
     for arm in levels:
         every = pick(rows, level=arm)
         policy = str(evidence.config.get("uncertain_calls") or "")
@@ -193,19 +200,22 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         shown = references(evidence, _with_results(frame))
         models, only = evidence.cast.raters, len(levels) == 1
         named, undrawn = _made_by_named(evidence) - made, frozenset(models) - {*drawn_models(evidence)}
-        found.append(
-            ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named, undrawn)
-        )
+        more = (only, named, undrawn, compared)
+        found.append(ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, *more))
     return found
 
 
 def _with_results(frame: pl.DataFrame) -> list[str]:
     """The labels, and of the derived references those with a number: one that is not identified gives no results.
 
-    One under which arms are not compared stays, so that the comparison of arms gives the reason.
+    Beside models the number is of a finding that a model scores: the page shows no others. One under which arms are not
+    compared stays, so that the comparison of arms gives the reason.
     """
     labels = [r for r in frame["reference"].unique() if r not in DERIVED]
-    shown = pl.col("estimate").is_not_nan() | pl.col("contrast").str.starts_with("arm:")
+    scored = pick(frame, arm="model")["finding"].unique()
+    number = pl.col("estimate").is_not_nan()
+    number = number & pl.col("finding").is_in(scored.implode()) if scored.len() else number
+    shown = number | pl.col("contrast").str.starts_with("arm:")
     derived = frame.filter(pl.col("reference").is_in([*DERIVED]) & shown)["reference"].unique()
     return [*labels, *derived] if set(labels) - {""} or derived.len() else frame["reference"].unique().to_list()
 
@@ -233,7 +243,7 @@ def most_cases(reads: ReadRows) -> int:
 
     Under the majority of the others a case can be present for one reader and absent for another, and counts twice.
     """
-    rows = reads.frame.filter(pl.col("reference") != OTHERS)
+    rows = reads.frame.filter(pl.col("reference") != OTHERS, pl.col("finding").is_in(list(reads.shown)))
     return max((int(n) for n in rows["n_cases"].drop_nulls()), default=0)
 
 
@@ -386,15 +396,18 @@ def most_reads(rows: pl.DataFrame) -> str:
     single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")
     second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
     people = len({*single["rater"], *second} - {""})
-    pooled = {int(str(code["n"])) for row in _with_notes(rows) if (code := code_of(row, "reads_pooled"))}
-    cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
-    reads = f"{count(max(pooled))} reads of " if pooled else ""
+    whole = rows.filter(pl.col("reference") != OTHERS)
+    every = [(row["n_cases"] or 0, code_of(row, "reads_pooled")) for row in _with_notes(whole, "n_cases")]
+    # the reads and the cases of one estimate: the most reads and the most cases may be of two
+    reads, cases = max(((int(str(code["n"])), n) for n, code in every if code and n), default=(0, 0))
+    cases = cases or max((n for n, _ in every), default=0)
+    read = f"{count(reads)} reads of " if reads else ""
     unit = "cases" if cases != 1 else "case"
-    return plural(people, "reader") + (f"; at most {reads}{count(cases)} {unit} per estimate" if cases else "")
+    return plural(people, "reader") + (f"; at most {read}{count(cases)} {unit} per estimate" if cases else "")
 
 
-def _with_notes(rows: pl.DataFrame) -> list[Row]:
-    return rows.select("note_codes").unique(maintain_order=True).to_dicts()
+def _with_notes(rows: pl.DataFrame, *columns: str) -> list[Row]:
+    return rows.select("note_codes", *columns).unique(maintain_order=True).to_dicts()
 
 
 def few_reads(rows: pl.DataFrame) -> int | None:
