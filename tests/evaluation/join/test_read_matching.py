@@ -151,7 +151,7 @@ def test_what_is_left_out_is_counted():
         made["reads", "pneumothorax: no other reader of the case, excluded from the comparison with the other readers"]
         == 1
     )
-    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, point without interval"
+    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, no interval of the rate among them"
     assert made["readers", few] == 2
 
 

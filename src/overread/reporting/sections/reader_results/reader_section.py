@@ -263,7 +263,7 @@ def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str]
     whose = f"each of {drawn}" if reads.undrawn else "each model"
     per = f"finding; reference standard: {in_sentence(references[0])}" if several else "reference standard"
     least = few_reads(reads.frame.filter(pl.col("finding").is_in(findings)))
-    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
+    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, drawn without CI." if few else ""
     left_out = " The other models are in the tables." if reads.undrawn else ""
     decided = any(reads.decided(f) for f in findings)
     if not any(reads.ranked(f) for f in findings):

@@ -373,7 +373,7 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
     below = f"{expected['n']:.1f} expected cases" if expected else ""
     once = REFERENCE_NOTES if known(row) else ()  # of a missing number they may be the reason
     notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS)
-    few = [f"no CI: fewer than {code['least']} reads of a class" for code in codes_of(row) if code.name == FEW_READS]
+    few = [f"no CI: fewer than {c['least']} {c['outcome']} reads" for c in codes_of(row) if c.name == FEW_READS]
     unreliable = code_of(row, "few_expected_cases")
     few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
     return replace(cell, note=below, notes=(*few, *notes))
@@ -411,7 +411,7 @@ def _with_notes(rows: pl.DataFrame, *columns: str) -> list[Row]:
 
 
 def few_reads(rows: pl.DataFrame) -> int | None:
-    """The number of reads of a class below which a reader has no interval, where a reader has so few."""
+    """The number of reads of a class below which its rate has no interval, where a reader has so few."""
     found = {code["least"] for row in _with_notes(rows) if (code := code_of(row, FEW_READS))}
     return int(str(next(iter(found)))) if found else None
 
