@@ -69,7 +69,7 @@ def test_a_rate_needs_ten_reads_of_its_own_class_for_an_interval():
     low, high, note = found.filter(metric="sensitivity").select("low", "high", "note").row(0)
     assert isnan(low)
     assert isnan(high)
-    assert note == "no CI: 3 present reads (at least 10 required)"
+    assert note == "no CI: 3 present and 11 absent reads (at least 10 of the class required)"
     value, low, high, note = found.filter(metric="specificity").select("estimate", "low", "high", "note").row(0)
     assert (value, low, high) == pytest.approx((10 / 11, *_wilson(10, 11)))
     assert not note

@@ -196,6 +196,33 @@ def test_readers_in_two_arms_lead_before_the_models(evidence_folder):
     assert math.isnan(reader["low"].to_list()[-1])  # no row has this interval
 
 
+def test_the_page_of_two_arms_has_the_models_and_the_cases_with_the_finding(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *in_two_arms()]
+    _, page = page_of(evidence_folder, rows)
+    assert page.more.endswith("Reference standard: the label panel. acme is evaluated in the sections below.")
+    assert page.table.note == "With 95% interval. Cases with / without the finding: 40 / 160."
+    model = {**READS, "level": "unaided", "finding": "mass", "rater": "acme", "reference": "panel"}
+    less = row(
+        "auc_difference", 0.009, -0.03, 0.048, at="test=obuchowski-rockette", contrast="rater:(readers)", **model
+    )
+    _, page = page_of(evidence_folder, [*rows, less])
+    assert page.more.endswith(
+        "AUC, model minus the mean of the readers in unaided reading: acme +0.009 (95% interval −0.030 to +0.048)."
+    )
+    _, page = page_of(evidence_folder, [*against_readers(), *in_two_arms()])
+    assert page.more.endswith(
+        "Models and readers in unaided reading, at the specificity of the readers: It depends on the reference "
+        "standard: by the label panel the sensitivity of the model is lower (acme for mass: −0.20, 95% interval −0.25 "
+        "to −0.15); by the majority of the readers (derived) it is higher (+0.10, +0.05 to +0.15)."
+    )
+    two = [{**r, "finding": "nodule", "n_present": 7, "n_absent": 9} for r in in_two_arms()]
+    _, page = page_of(evidence_folder, [*in_two_arms(), *two])
+    assert page.table.note == "With 95% interval."
+    assert [r[0].note for r in page.table.rows] == [
+        "Cases with / without the finding: 40 / 160", "Cases with / without the finding: 7 / 9",
+    ]  # fmt: skip
+
+
 def test_a_hypothesis_that_is_asked_first_leads_before_the_arms(evidence_folder):
     rows, verdicts = pooled("ab12")
     folder = evidence_folder([*rows, *in_two_arms()], verdicts=verdicts)

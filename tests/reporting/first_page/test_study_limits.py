@@ -14,7 +14,7 @@ from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.reader_titles import arms
 from overread.reporting.sections.summary import study_paragraph
-from tests.reporting.first_page.test_leading_question import against_readers, joined, row
+from tests.reporting.first_page.test_leading_question import against_readers, in_two_arms, joined, row
 
 
 def line(name, count, unit="labels", **parameters):
@@ -241,3 +241,15 @@ def test_a_derived_reference_without_a_number_for_a_scored_finding_is_not_on_the
     assert arms(evidence)[0].references == ("panel", "majority")
     assert limitations(evidence)[-1].head == "1 of 2 reference standards is derived from reads of these readers."
     assert "Dawid" not in leading_page(evidence).figure.caption
+
+
+def test_few_cases_present_among_those_read_are_a_limit_once(evidence_folder):
+    rows = [{**r, "n_present": 11} for r in in_two_arms()]
+    found = limitations(read_evidence(evidence_folder(rows), {}))
+    (few,) = [x for x in found if x.short == "few cases of some findings"]
+    assert (few.head, few.text) == ("Fewer than 50 cases present:", "mass (11). These intervals are wide.")
+    assert (few.rank, few.link) == (10, "arms")
+    found = limitations(read_evidence(evidence_folder(against_readers()), {}))  # models and readers on the same cases
+    assert [(x.text, x.link) for x in found if x.short == "few cases of some findings"] == [
+        ("mass (40). These intervals are wide.", "readers")
+    ]

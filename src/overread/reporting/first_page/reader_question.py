@@ -78,7 +78,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
         "Evidence report: models and readers",
         str(evidence.study.get("question") or "").strip()
         or f"At the specificity of the readers, is the sensitivity of the {noun(reads, outputs)} as high?",
-        _answer(reads, outputs),
+        answer_of_differences(reads, outputs),
         _more(reads, outputs),
         (),
         _figure(reads, outputs),
@@ -117,7 +117,8 @@ def _counted(rows: Sequence[Row]) -> str:
     return f"is {' and '.join(counted)} of {plural(len(rows), 'comparison')}"
 
 
-def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
+def answer_of_differences(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
+    """How the models are placed beside the readers, under the leading reference standard and another one."""
     ends = leading_references(reads, outputs)
     if not ends:
         return without_interval(reads, outputs)

@@ -85,7 +85,7 @@ def margin_row(p: float = 0.000195) -> dict:
 def call_rows() -> list[dict]:
     """Calls of three readers in one arm, by a label and by what the reads make."""
     rows = []
-    few = codes.note("few_reads", n=4, outcome="present", least=10)
+    few = codes.note("few_reads", present=4, absent=60, least=10)
     for reference in ("majority", "adjudicated", "dawid-skene", "majority of the others"):
         favoured = codes.note("reference_from_readers") if reference in ("majority", "dawid-skene") else None
         skene = codes.note("dawid_skene_converged", iterations=138) if reference == "dawid-skene" else None

@@ -85,8 +85,7 @@ def _rates(rng: np.random.Generator, finding: str, reference: str, policy: str, 
         ):
             value = float(np.clip(rng.normal(centre - worse, 0.06 / (1 + k)), 0.3, 0.99))
             half = nan if few else 1.96 * sqrt(value * (1 - value) / size)
-            outcome = "present" if metric == "sensitivity" else "absent"
-            note = codes.note("few_reads", n=size, outcome=outcome, least=10) if few else None
+            note = codes.note("few_reads", present=present, absent=n - present, least=10) if few else None
             rows.append(
                 _row(
                     "readers",
@@ -439,7 +438,7 @@ def test_what_uncertain_calls_are_taken_for_stands_side_by_side(given, seen):
 def test_every_reader_stands_in_a_table_and_few_reads_say_so(given, seen):
     table = seen.table("Pneumothorax: each reader; reference standard: the label adjudicated")
     assert [r[0] for r in table[1:]] == [*(f"reader {r}" for r in READERS), "Pooled readers"]
-    assert "no CI: fewer than 10 present reads" in seen.text
+    assert "no CI: fewer than 10 reads of the class" in seen.text
     jointly = seen.table("each reader; reference standard: Dawid–Skene")
     assert jointly[0][4:] == ["Sensitivity, estimated jointly", "Specificity, estimated jointly"]
     assert jointly[1][4:] == ["0.800", "0.960"]

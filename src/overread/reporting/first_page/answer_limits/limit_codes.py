@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of
+from overread.reporting.number_format import count, listed
 from overread.reporting.report_data import ReportData, Row
+
+FEW = 50  # present cases: below, intervals are wide
 
 
 def account_codes(evidence: ReportData, *names: str) -> list[tuple[Code, Row]]:
@@ -23,3 +26,11 @@ def account_codes(evidence: ReportData, *names: str) -> list[tuple[Code, Row]]:
 def noted(rows: Iterable[Row], name: str) -> list[Code]:
     """The codes with this name in the notes of rows."""
     return [code for row in rows for code in codes_of(row) if code.name == name]
+
+
+def rare_findings(evidence: ReportData, present: Mapping[str, int]) -> str:
+    """The findings with few cases present, the rarest first, with their numbers; "" where none has."""
+    few = sorted(((n, f) for f, n in present.items() if 0 < n < FEW), key=lambda pair: pair[0])
+    names = [f"{evidence.heading(f).lower()} ({count(n)})" for n, f in few]
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{listed(names[:3])}{rest}. These intervals are wide." if names else ""

@@ -8,9 +8,9 @@ import polars as pl
 
 from overread import codes
 from overread.codes import Code
-from overread.reporting.first_page.answer_limits.limit_codes import account_codes
+from overread.reporting.first_page.answer_limits.limit_codes import FEW, account_codes, rare_findings
 from overread.reporting.first_page.first_page_parts import Limitation
-from overread.reporting.first_page.question import ARMS, leading
+from overread.reporting.first_page.question import ARMS, READER_STUDY, READERS_ALONE, leading
 from overread.reporting.number_format import capital, count, listed, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.arm_pairs import compared_readers, leading_pair
@@ -107,6 +107,25 @@ def few_readers(evidence: ReportData) -> list[Limitation]:
         return []
     text = "The interval for readers in general may be too narrow."
     return [Limitation(7, plural(n, "reader"), f"{plural(n, 'reader')}.", text, "readers")]
+
+
+def few_present(evidence: ReportData) -> list[Limitation]:
+    """Findings with few cases present among those read, by the reference standard of the answer."""
+    kind, found = leading(evidence), arms(evidence)
+    if kind not in (ARMS, READERS_ALONE, READER_STUDY) or not found:
+        return []
+    first = leading_pair(evidence) if kind == ARMS else None
+    reference = first.reference if first else found[0].references[0] if found[0].references else ""
+    present: dict[str, int] = {}
+    for reads in found:
+        rows = pick(reads.frame, reference=reference).filter(pl.col("finding").is_in(list(reads.shown)))
+        for f, n in rows.group_by("finding").agg(pl.col("n_present").max()).drop_nulls().rows():
+            present[f] = max(n, present.get(f, 0))
+    text = "" if reference == OTHERS else rare_findings(evidence, present)
+    link = "arms" if kind == ARMS else "readers"
+    return (
+        [Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, link)] if text else []
+    )
 
 
 def subset(evidence: ReportData) -> list[Limitation]:

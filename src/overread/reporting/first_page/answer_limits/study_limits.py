@@ -28,9 +28,14 @@ def limitations(evidence: ReportData) -> tuple[Limitation, ...]:
         ARMS,
         READERS_ALONE,
     ):  # what limits the models limits no answer about the readers
-        about_models = {each.short for rule in _ABOUT_MODELS for each in rule(evidence)}
-        found = [replace(each, rank=each.rank + 10) if each.short in about_models else each for each in found]
-    return tuple(sorted(found, key=lambda each: each.rank))
+        about_models = {(each.head, each.link) for rule in _ABOUT_MODELS for each in rule(evidence)}
+        found = [
+            replace(each, rank=each.rank + 10) if (each.head, each.link) in about_models else each for each in found
+        ]
+    told: dict[tuple[str, str], Limitation] = {}  # of the cases that models and readers share one limit is enough
+    for each in sorted(found, key=lambda each: each.rank):
+        told.setdefault((each.head, each.text), each)
+    return tuple(told.values())
 
 
 def _simulated(evidence: ReportData) -> list[Limitation]:
@@ -112,6 +117,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _reference,
     reader_limits.subset,
     reader_limits.without_label,
+    reader_limits.few_present,
     case_limits.own_patients,
     model_limits.half,
     model_limits.sites,

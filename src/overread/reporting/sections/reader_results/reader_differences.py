@@ -11,7 +11,8 @@ from overread.reporting.number_format import count, fixed, number, plural
 from overread.reporting.report_data import Row
 from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, classes_of, in_sentence
 
-_AT, _AGAINST = "specificity=readers", f"rater:{READERS}"
+AGAINST = f"rater:{READERS}"
+_AT = "specificity=readers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def models_of(reads: ReadRows, output: OutputOfFinding) -> list[str]:
 
 def difference(reads: ReadRows, output: OutputOfFinding, reference: str, rater: str) -> Row | None:
     """The difference in sensitivity at the specificity of the readers."""
-    return reads.rows(output.finding, reference).get(("sensitivity_difference", _AT, rater, _AGAINST))
+    return reads.rows(output.finding, reference).get(("sensitivity_difference", _AT, rater, AGAINST))
 
 
 def _differences(reads: ReadRows, output: OutputOfFinding) -> list[Row]:

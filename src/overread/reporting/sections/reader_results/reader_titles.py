@@ -373,7 +373,7 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
     below = f"{expected['n']:.1f} expected cases" if expected else ""
     once = REFERENCE_NOTES if known(row) else ()  # of a missing number they may be the reason
     notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS)
-    few = [f"no CI: fewer than {c['least']} {c['outcome']} reads" for c in codes_of(row) if c.name == FEW_READS]
+    few = [f"no CI: fewer than {code['least']} reads of the class" for code in codes_of(row) if code.name == FEW_READS]
     unreliable = code_of(row, "few_expected_cases")
     few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
     return replace(cell, note=below, notes=(*few, *notes))
