@@ -247,9 +247,13 @@ def test_few_cases_present_among_those_read_are_a_limit_once(evidence_folder):
     rows = [{**r, "n_present": 11} for r in in_two_arms()]
     found = limitations(read_evidence(evidence_folder(rows), {}))
     (few,) = [x for x in found if x.short == "few cases of some findings"]
-    assert (few.head, few.text) == ("Fewer than 50 cases present:", "mass (11). These intervals are wide.")
+    assert (few.head, few.text) == ("Fewer than 50 cases present:", "mass (11). The intervals are wide.")
     assert (few.rank, few.link) == (10, "arms")
+    found = limits_of(evidence_folder, [{**r, "n_present": 0} for r in in_two_arms()])
+    assert found["findings with cases of one class"] == (
+        "No case with the finding: mass. No sensitivity and no AUC can be estimated."
+    )
     found = limitations(read_evidence(evidence_folder(against_readers()), {}))  # models and readers on the same cases
     assert [(x.text, x.link) for x in found if x.short == "few cases of some findings"] == [
-        ("mass (40). These intervals are wide.", "readers")
+        ("mass (40). The intervals are wide.", "readers")
     ]

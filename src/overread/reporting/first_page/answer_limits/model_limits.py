@@ -154,7 +154,7 @@ def few_present(evidence: ReportData) -> list[Limitation]:
         for r in sorted(rows, key=lambda r: -(r["n_present"] or 0))
         if r["n_present"] is not None
     }
-    text = rare_findings(evidence, {f: n for f, n in low.items() if f in evidence.cast.findings})
+    text = rare_findings(evidence, {f: n for f, n in low.items() if f in evidence.cast.findings}, rows)
     if not text or evidence.cast.single:
         return []
     return [Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, "discrimination")]
