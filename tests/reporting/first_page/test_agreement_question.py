@@ -62,8 +62,14 @@ def test_of_one_finding_percent_and_kappa_are_given(evidence_folder):
         "Percent agreement among 4 readers for mass is 90.0% (95% interval 88.0% to 92.0%), and Fleiss κ 0.500 "
         "(0.480 to 0.520)."
     )
-    counts = {"readers": "4", "cases with two or more reads": "200", "patients": "150", "finding": "1"}
-    assert dict(page.facts) == counts
+    assert dict(page.facts) == {"readers": "4", "cases": "200", "patients": "150", "finding": "1"}
+
+
+def test_cases_of_the_answer_are_those_with_two_reads(evidence_folder):
+    """Measures with the categories of all reads also count cases with one read."""
+    rows = [r if r["metric"] == "percent_agreement" else r | {"n_cases": 260} for r in agreement("mass", 0.9, 0.5)]
+    _, page = page_of(evidence_folder, rows)
+    assert dict(page.facts)["cases"] == "200"
 
 
 def test_without_fleiss_kappa_another_measure_leads(evidence_folder):
@@ -117,7 +123,6 @@ def test_cases_are_those_with_two_or_more_reads(evidence_folder):
     _, page = page_of(evidence_folder, [share, {**kappa, "n_cases": 230}])
     assert page.table.rows[0][1].text == "200"
     assert page.table.note == "With 95% interval. Cases: with two or more reads."
-    assert dict(page.facts)["cases with two or more reads"] == "200"
 
 
 def test_what_uncertain_calls_count_as_is_said(evidence_folder):
@@ -169,4 +174,4 @@ def test_a_comparison_of_arms_under_an_allowed_reference_leads_before_agreement(
 def test_cases_that_were_taken_as_patients_are_not_counted_as_patients(evidence_folder):
     own = [line("case_is_own_patient", 200)]
     _, page = page_of(evidence_folder, agreement("mass", 0.9, 0.5), account=own)
-    assert dict(page.facts) == {"readers": "4", "cases with two or more reads": "200", "finding": "1"}
+    assert dict(page.facts) == {"readers": "4", "cases": "200", "finding": "1"}

@@ -108,10 +108,11 @@ class Agreement:
         """The largest count of a column."""
         return max((int(r[column]) for r in self.rows.values() if r.get(column) is not None), default=0)
 
-    def most_pairs(self, column: str) -> int:
-        """The largest count in the percent agreement: other measures count single reads too."""
-        rows = [r for f in self.findings if (r := self.row(f, self.equal)) and r.get(column) is not None]
-        return max((int(r[column]) for r in rows), default=self.most(column))
+    def most_of(self, measure: AgreementMeasure, column: str) -> int:
+        """The largest count of a column for one measure: others also count cases with a single read."""
+        rows = (self.row(f, measure) for f in self.findings)
+        own = [int(r[column]) for r in rows if r is not None and r.get(column) is not None]
+        return max(own, default=self.most(column))
 
     def by_height(self) -> list[str]:
         """The leading findings by the leading measure, the lowest first, then the other findings."""
@@ -294,8 +295,8 @@ def _facts(own: Agreement) -> tuple[tuple[str, str], ...]:
     counts = (
         ("readers", own.most("n_readers")),
         ("pairs of readers", own.pairs),
-        ("cases with two or more reads", own.most_pairs("n_cases")),
-        ("patients", 0 if own.evidence.cases_are_patients else own.most_pairs("n_patients")),
+        ("cases", own.most_of(own.equal, "n_cases")),
+        ("patients", 0 if own.evidence.cases_are_patients else own.most_of(own.equal, "n_patients")),
         ("finding" if len(own.findings) == 1 else "findings", len(own.findings)),
     )
     return tuple((what, count(n)) for what, n in counts if n)

@@ -292,11 +292,6 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     return first_rows(made, "rows")
 
 
-def _with_and_without(counts: str) -> str:
-    """The cases of a row with and without the finding; "" where they differ between readers."""
-    return f"Cases with / without the finding: {counts}" if counts else ""
-
-
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
     cell = number_cell(pair.level(metric, arm))
     return replace(cell, note=pair.other_readers(metric, arm) or cell.note)
@@ -318,3 +313,8 @@ def _adjusted(same: Sequence[ArmPair]) -> str:
     over += ["findings"] if len({c.finding for c in same}) > 1 else []
     over += ["pairs of arms"] if len({(c.new, c.usual) for c in same}) > 1 else []
     return f"Holm: adjusted over {'; '.join(over or ['findings and pairs of arms'])}."
+
+
+def _with_and_without(counts: str) -> str:
+    """The cases of a row with and without the finding; "" where they differ between readers."""
+    return f"Cases with / without the finding: {counts}" if counts else ""

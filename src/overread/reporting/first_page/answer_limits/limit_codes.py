@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from overread import codes
 from overread.codes import Code
 from overread.reporting.estimate_cells import codes_of
-from overread.reporting.first_page.first_page_parts import bounded, constant
-from overread.reporting.number_format import count, listed
 from overread.reporting.report_data import ReportData, Row
-
-FEW = 50  # present cases: below, intervals are wide
 
 
 def account_codes(evidence: ReportData, *names: str) -> list[tuple[Code, Row]]:
@@ -27,22 +23,3 @@ def account_codes(evidence: ReportData, *names: str) -> list[tuple[Code, Row]]:
 def noted(rows: Iterable[Row], name: str) -> list[Code]:
     """The codes with this name in the notes of rows."""
     return [code for row in rows for code in codes_of(row) if code.name == name]
-
-
-def rare_findings(evidence: ReportData, present: Mapping[str, int], rows: Iterable[Row]) -> str:
-    """The findings with few cases present, the rarest first, with their numbers; "" where none has.
-
-    `rows` hold the estimates that few cases make imprecise: a finding without an interval there is named.
-    """
-    few = [f for n, f in sorted((n, f) for f, n in present.items() if 0 < n < FEW)]
-    if not few:
-        return ""
-    wide = {r["finding"] for r in rows if bounded(r) and not constant(r)}
-    without = [evidence.heading(f).lower() for f in few if f not in wide]
-    names = [f"{evidence.heading(f).lower()} ({count(present[f])})" for f in few]
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    told = "No interval could be computed."
-    if len(without) < len(few):
-        none = f"; {listed(without)} {'has' if len(without) == 1 else 'have'} none" if without else ""
-        told = f"The intervals are wide{none}."
-    return f"{listed(names[:3])}{rest}. {told}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from overread.reporting.estimate_cells import known
-from overread.reporting.first_page.answer_limits.limit_codes import FEW, noted, rare_findings
+from overread.reporting.first_page.answer_limits.limit_codes import noted
+from overread.reporting.first_page.answer_limits.rare_cases import FEW, rare_findings
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.mean_aucs import model_means
 from overread.reporting.first_page.question import SEEDS, leading

@@ -8,16 +8,15 @@ import polars as pl
 
 from overread import codes
 from overread.codes import Code
-from overread.reporting.first_page.answer_limits.limit_codes import FEW, account_codes, rare_findings
+from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
-from overread.reporting.first_page.question import ARMS, READER_STUDY, READERS_ALONE, leading
+from overread.reporting.first_page.question import ARMS, leading
 from overread.reporting.number_format import capital, count, listed, plural
-from overread.reporting.report_data import ReportData, Row, contrast_of, pick
+from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.arm_pairs import compared_readers, leading_pair
 from overread.reporting.sections.reader_results.reader_titles import (
     DERIVED,
     OTHERS,
-    READERS,
     REFERENCE_NOTES,
     arms,
     in_sentence,
@@ -108,30 +107,6 @@ def few_readers(evidence: ReportData) -> list[Limitation]:
         return []
     text = "The interval for readers in general may be too narrow."
     return [Limitation(7, plural(n, "reader"), f"{plural(n, 'reader')}.", text, "readers")]
-
-
-def few_present(evidence: ReportData) -> list[Limitation]:
-    """Findings with few cases present among those read, by the reference standard of the answer."""
-    kind, found = leading(evidence), arms(evidence)
-    if kind not in (ARMS, READERS_ALONE, READER_STUDY) or not found:
-        return []
-    first = leading_pair(evidence) if kind == ARMS else None
-    reference = first.reference if first else found[0].references[0] if found[0].references else ""
-    present: dict[str, int] = {}
-    rows: list[Row] = []
-    for reads in found:
-        own = pick(reads.frame, reference=reference).filter(pl.col("finding").is_in(list(reads.shown)))
-        rows += own.filter(pl.col("metric").str.contains("^(auc|sensitivity)")).to_dicts()
-        for f, n in own.group_by("finding").agg(pl.col("n_present").max()).drop_nulls().rows():
-            present[f] = max(n, present.get(f, 0))
-    together = [r for r in rows if READERS in (r["rater"], contrast_of(r["contrast"], "rater"))]
-    text = "" if reference == OTHERS else rare_findings(evidence, present, together)
-    link = "arms" if kind == ARMS else "readers"
-    made = Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, link)
-    none = [evidence.heading(f).lower() for f, n in present.items() if not n and not evidence.cast.raters]
-    lone = f"{listed(none)}. No sensitivity and no AUC can be estimated."
-    one = Limitation(10, "findings with cases of one class", "No case with the finding:", lone, link)
-    return [*([made] if text else []), *([one] if none else [])]
 
 
 def subset(evidence: ReportData) -> list[Limitation]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from overread.reporting.first_page.answer_limits import case_limits, model_limits, reader_limits
+from overread.reporting.first_page.answer_limits import case_limits, model_limits, rare_cases, reader_limits
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, leading
@@ -117,7 +117,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _reference,
     reader_limits.subset,
     reader_limits.without_label,
-    reader_limits.few_present,
+    rare_cases.few_read,
     case_limits.own_patients,
     model_limits.half,
     model_limits.sites,

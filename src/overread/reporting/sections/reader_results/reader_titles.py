@@ -393,21 +393,27 @@ def threshold_of(row: Row) -> str:
 
 def most_reads(rows: pl.DataFrame) -> str:
     """How many readers, reads and cases the rows of an arm are based on, in words."""
-    single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")
+    own = pl.col("n_cases").is_not_null() & (pl.col("contrast") == "")  # reads of the arm, and no difference of arms
+    single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model", own)
     second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
     people = len({*single["rater"], *second} - {""})
-    whole = rows.filter(pl.col("reference") != OTHERS)
-    every = [(row["n_cases"] or 0, code_of(row, "reads_pooled")) for row in _with_notes(whole, "n_cases")]
-    # the reads and the cases of one estimate: the most reads and the most cases may be of two
-    reads, cases = max(((int(str(code["n"])), n) for n, code in every if code and n), default=(0, 0))
-    cases = cases or max((n for n, _ in every), default=0)
-    read = f"{count(reads)} reads of " if reads else ""
+    found = rows.select("note_codes", "n_cases").unique(maintain_order=True).to_dicts()
+    pooled = [(int(str(code["n"])), r["n_cases"] or 0) for r in found if (code := code_of(r, "reads_pooled"))]
+    cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
+    if not cases:
+        return plural(people, "reader")
+    reads, read_cases = max(pooled, default=(0, 0))
     unit = "cases" if cases != 1 else "case"
-    return plural(people, "reader") + (f"; at most {read}{count(cases)} {unit} per estimate" if cases else "")
+    most = f"{count(cases)} {unit}"
+    if reads and read_cases == cases:
+        most = f"{count(reads)} reads of {most}"
+    elif reads:  # of one estimate the reads, of another the cases
+        most = f"{count(reads)} reads (of {plural(read_cases, 'case')}) and at most {most}"
+    return f"{plural(people, 'reader')}; at most {most} per estimate"
 
 
-def _with_notes(rows: pl.DataFrame, *columns: str) -> list[Row]:
-    return rows.select("note_codes", *columns).unique(maintain_order=True).to_dicts()
+def _with_notes(rows: pl.DataFrame) -> list[Row]:
+    return rows.select("note_codes").unique(maintain_order=True).to_dicts()
 
 
 def few_reads(rows: pl.DataFrame) -> int | None:
