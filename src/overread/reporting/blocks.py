@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
-from overread.reporting.figures.figure_pool import Delayed, draw
+from overread.reporting.figures.figure_pool import Delayed
 from overread.reporting.number_format import MISSING
 
 
@@ -233,11 +232,14 @@ def _appendices(blocks: Iterable[Block]) -> Iterator[int]:
             yield 1 if block.appendix else sum(_appendices(block.blocks))
 
 
-def drawn(sections: Sequence[Section], pool: Executor | None) -> list[Section]:
-    """The sections with every figure drawn, by the processes of the pool and this one."""
-    figures = [b for s in sections for b in within(s.blocks) if isinstance(b, Figure)]
-    waiting = {id(d): d for b in figures for d in (b.drawing, b.phone) if isinstance(d, Delayed)}
-    done = dict(zip(waiting, draw(list(waiting.values()), pool), strict=True))
+def waiting(section: Section) -> list[Delayed]:
+    """The drawings of a section that are not made yet."""
+    figures = [b for b in within(section.blocks) if isinstance(b, Figure)]
+    return [d for b in figures for d in (b.drawing, b.phone) if isinstance(d, Delayed)]
+
+
+def drawn(sections: Sequence[Section], done: Mapping[Delayed, str]) -> list[Section]:
+    """The sections with the drawings that are made, `done`, in their places."""
 
     def with_drawings(blocks: Iterable[Block]) -> tuple[Block, ...]:
         made: list[Block] = []
@@ -245,7 +247,7 @@ def drawn(sections: Sequence[Section], pool: Executor | None) -> list[Section]:
             if isinstance(block, Folded):
                 made.append(replace(block, blocks=with_drawings(block.blocks)))
             elif isinstance(block, Figure):
-                wide, phone = (done.get(id(d), d) for d in (block.drawing, block.phone))
+                wide, phone = (done.get(d, d) if isinstance(d, Delayed) else d for d in (block.drawing, block.phone))
                 made.append(replace(block, drawing=wide, phone=phone))
             else:
                 made.append(block)

@@ -18,8 +18,9 @@ from overread import integrity, runs, tables
 from overread.characters import visible
 from overread.ledger import read as read_ledger
 from overread.reporting import checklists
-from overread.reporting.blocks import Section, drawn
+from overread.reporting.blocks import Section, drawn, waiting
 from overread.reporting.export import files_beside, text_exports
+from overread.reporting.figures.figure_pool import Drawings
 from overread.reporting.first_page import question
 from overread.reporting.first_page.answer_limits.study_limits import MOST_LIMITS, limitations
 from overread.reporting.first_page.contents import in_page_order, parts
@@ -95,8 +96,9 @@ def write(
     with runs.start(out, "report", config=config) as run:
         looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
         evidence = replace(evidence, heatmaps=not looked.absent)
-        sections, cited = compose(evidence, duplicate_images.duplicates(evidence, cohort_folder), looked)
-        for path in _write_files(evidence, drawn(sections, pool), cited, out):
+        drawings = Drawings(pool)
+        sections, cited = compose(evidence, duplicate_images.duplicates(evidence, cohort_folder), looked, drawings)
+        for path in _write_files(evidence, sections, cited, drawings, out):
             run.output(path)
         if ledger is not None and entries:
             run.note("ledger", {**entries[-1].head, "file": os.path.relpath(ledger, out)})
@@ -112,49 +114,57 @@ def _refuse_edited(out: Path) -> None:
     integrity.refuse(out, [each for each in found if each.kind != integrity.MISSING], do=do)
 
 
-def _write_files(evidence: ReportData, sections: list[Section], cited: Cited, out: Path) -> list[Path]:
-    """Write the page, last, and what stands beside it; their paths."""
+def _write_files(
+    evidence: ReportData, sections: Sequence[Section], cited: Cited, drawings: Drawings, out: Path
+) -> list[Path]:
+    """Write what stands beside the page, then, as soon as its figures are drawn, the page; their paths."""
     first = question.leading_page(evidence)
     sections = in_page_order(sections, question.leading(evidence))
-    text = render(evidence, sections, first, cited.references)
     shown = (*((first.figure,) if first.figure else ()), *(t for t in (first.table, first.beside) if t), *first.detail)
     top = Section("summary", "First page", shown)
     with replacing_report(out, [*files_beside.names([top, *sections]), *text_exports.names(evidence), PAGE]):
-        written = files_beside.write_beside(evidence, [top, *sections], out)
+        written = files_beside.write_tables_beside(evidence, [top, *sections], out)
         written += text_exports.write_pasted(evidence, sections, cited, out)
+        sections = drawn(sections, drawings.finish())
+        text = render(evidence, sections, first, cited.references)
+        written += files_beside.write_figures([top, *sections], out)
         return [*written, tables.write_text(out / PAGE, text)]
 
 
-def compose(evidence: ReportData, copies: Section, looked: Section) -> tuple[list[Section], Cited]:
-    """Every section in the order of the page, those without content among them, and the methods with what they cite."""
-    told, cited = compose_methods(evidence)
-    sections = [
-        summary.governance(evidence),
-        study_participants.participants(evidence),
+def compose(evidence: ReportData, copies: Section, looked: Section, drawings: Drawings) -> tuple[list[Section], Cited]:
+    """Every section in the order of the page, those without content among them, and the methods with what they cite.
+
+    Figures are begun with the section that shows them.
+    """
+    sections = []
+    for section in (
+        summary.governance,
+        study_participants.participants,
         copies,
-        discrimination_section.discrimination(evidence),
-        operating_section.operating(evidence),
-        seed_section.seeds(evidence),
-        arm_section.comparison_of_arms(evidence),
-        reader_section.readers(evidence),
-        calibration_section.calibration(evidence),
-        decision_section.decision(evidence),
-        contrasts.comparison(evidence),
-        hypothesis_section.h1(evidence),
-        reference_section.h2(evidence),
-        label_policies.policies(evidence),
-        contrasts.drop(evidence),
-        contrasts.site_alone(evidence),
-        contrasts.matrix(evidence),
-        subgroup_section.subgroups(evidence),
+        discrimination_section.discrimination,
+        operating_section.operating,
+        seed_section.seeds,
+        arm_section.comparison_of_arms,
+        reader_section.readers,
+        calibration_section.calibration,
+        decision_section.decision,
+        contrasts.comparison,
+        hypothesis_section.h1,
+        reference_section.h2,
+        label_policies.policies,
+        contrasts.drop,
+        contrasts.site_alone,
+        contrasts.matrix,
+        subgroup_section.subgroups,
         looked,
-        model_training_section.training(evidence),
-        told,
-        study_notes.not_computed(evidence),
-        study_notes.account(evidence),
-        study_notes.provenance(evidence),
-    ]
-    sections = with_answers(evidence, sections)
+        model_training_section.training,
+    ):
+        made = section if isinstance(section, Section) else section(evidence)
+        drawings.begin(waiting(made))
+        sections.append(made)
+    told, cited = compose_methods(evidence)
+    notes = study_notes.not_computed(evidence), study_notes.account(evidence), study_notes.provenance(evidence)
+    sections = with_answers(evidence, [*sections, told, *notes])
     places = checklists.places(evidence, sections)
     sections.append(checklists.section(checklists.filled(evidence, places), places))
     return sections, cited

@@ -36,7 +36,7 @@ def value(frame, **equals):
     return one(frame, **equals)["estimate"]
 
 
-def small(weight=None, hypotheses=("H2",)):
+def small(weight=None, hypotheses=("H2",), more=()):
     """Four read cases a-d of three patients (truth 1 1 0 0, scores .9 .4 .6 .1), and thirty that nobody read.
 
     r0 reads all four and calls a; r1 reads a, b and c and calls all three. The unread thirty score .8 where present and
@@ -65,6 +65,7 @@ def small(weight=None, hypotheses=("H2",)):
         ("r1", "a", 1),
         ("r1", "b", 1),
         ("r1", "c", 1),
+        *more,
     ]
     reads = pl.DataFrame(
         [(r, c, "pneumothorax", "unaided", "present" if s else "absent") for r, c, s in said],
@@ -177,26 +178,43 @@ def test_agreement_by_hand(by_hand):
     assert value(by_hand.estimates, at=f"{SPEC90};with=acme", **of) == pytest.approx(5 / 7)
 
 
-def test_references_side_by_side_by_hand(by_hand):
-    """The vote ties on b and c, so that a and d are the cases of every reference; two readers give no Dawid-Skene."""
-    rows = by_hand.estimates.filter(analysis="H2", metric="auc")
+THIRD = [("r2", "a", 1), ("r2", "b", 0), ("r2", "c", 1), ("r2", "d", 0)]
+
+
+@pytest.fixture(scope="module")
+def of_three():
+    return small(more=THIRD)
+
+
+def test_references_side_by_side_by_hand(of_three):
+    """By the votes of three readers a and c are present and b and d absent; they give no Dawid-Skene."""
+    rows = of_three.estimates.filter(analysis="H2", metric="auc")
     assert rows["reference"].to_list() == ["own", "majority"]
-    assert rows["n_cases"].unique().to_list() == [2]
-    assert rows["estimate"].to_list() == [1.0, 1.0]
-    verdict = by_hand.verdicts.filter(hypothesis="H2").row(0, named=True)
+    assert rows["n_cases"].unique().to_list() == [4]
+    assert rows["estimate"].to_list() == [0.75, 1.0]
+    verdict = of_three.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
     assert "there is no external site" in verdict["reason"]
     assert "under another reference standard" in verdict["claim"]
 
 
-def test_what_the_readers_made_is_said_to_favour_them(by_hand):
-    notes = dict(by_hand.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
+def test_two_readers_make_no_majority_and_nothing_is_set_beside_one_reference(by_hand):
+    rows = by_hand.estimates.filter(reference="majority")
+    assert rows["estimate"].is_nan().all()
+    assert set(rows["note"]) == {"pneumothorax: no majority of the readers, because no case has the votes of 3 readers"}
+    assert by_hand.estimates.filter(analysis="H2").is_empty()
+    assert by_hand.account.filter(pl.col("reason").str.contains("no majority of the readers"))["count"].to_list() == [1]
+    assert "Reference standard: own." in by_hand.notes
+
+
+def test_what_the_readers_made_is_said_to_favour_them(of_three):
+    notes = dict(of_three.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
     assert FAVOURED in notes["majority"]
     assert FAVOURED not in notes["own"]
-    refused = by_hand.estimates.filter(reference="dawid-skene", metric="sensitivity")
+    refused = of_three.estimates.filter(reference="dawid-skene", metric="sensitivity")
     assert refused["estimate"].is_nan().all()
     assert "the votes do not identify the model" in refused["note"].item()
-    assert any(FAVOURED.replace("made", "Made") in n for n in by_hand.notes)
+    assert any(FAVOURED.replace("made", "Made") in n for n in of_three.notes)
 
 
 def test_the_joined_table_holds_the_reads(by_hand):

@@ -13,17 +13,19 @@ from overread.reporting.report_data import ReportData
 from overread.reporting.report_folder import BESIDE, FIGURES
 
 
-def write_beside(evidence: ReportData, sections: Sequence[Section], out: Path) -> list[Path]:
-    """Write estimates (Parquet, JSON, CSV), tables.docx and figures/ into `out`.
-
-    Returns the paths of the files.
-    """
-    written = [
+def write_tables_beside(evidence: ReportData, sections: Sequence[Section], out: Path) -> list[Path]:
+    """Write estimates (Parquet, JSON, CSV) and tables.docx into `out`; their paths."""
+    return [
         tables.write(evidence.written, out / "estimates.parquet", "estimates"),
         tables.write(evidence.written, out / "estimates.csv", "estimates"),
         tables.write_rows(out / "estimates.json", evidence.written),
         write_tables(sections, out / "tables.docx"),
     ]
+
+
+def write_figures(sections: Sequence[Section], out: Path) -> list[Path]:
+    """Write figures/ into `out`, every figure as SVG and its numbers; their paths."""
+    written = []
     drawn = figures_of(sections)
     files = tables.file_names(figure.name for figure in drawn)
     for figure in drawn:
@@ -35,7 +37,7 @@ def write_beside(evidence: ReportData, sections: Sequence[Section], out: Path) -
 
 
 def names(sections: Sequence[Section]) -> list[str]:
-    """The files that `write_beside` writes, within the folder of the report."""
+    """The tables and figures that are written, within the folder of the report."""
     drawn = figures_of(sections)
     files = tables.file_names(figure.name for figure in drawn)
     numbered = [f"{FIGURES}/{files[figure.name]}.csv" for figure in drawn if figure.numbers is not None]

@@ -48,6 +48,7 @@ _RC: Any = {
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
+    "axes.titley": 1.0,  # no panel has numbers above it, so that matplotlib need not look for a free place
     "axes.labelsize": 8.5,
     "axes.axisbelow": True,
     "xtick.color": GREY,
@@ -264,8 +265,9 @@ def tidy(text: str, name: str, alt: str, inches: float, *, kind: str = "") -> st
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.S)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda m: m.group(0) if m.group(1) in used else "", text)
-    digits = re.compile(r"(\.\d)\d+" if kind == "narrow" else r"(\.\d\d)\d+")  # points; a phone shows 0.14 px of 0.1
-    text = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda m: digits.sub(r"\1", m.group(0)), text)
+    # Digits of points that nobody sees: 0.1 points are 0.14 px on a phone.
+    digits = re.compile(r"(?<=\.\d)\d+" if kind == "narrow" else r"(?<=\.\d\d)\d+")
+    text = re.sub(r' (?:d|x|y|transform|points)="[^"]*"', lambda m: digits.sub("", m.group(0)), text)
     text = re.sub(r"(\nL [\d. ]+)\1+(?=\n)", r"\1", text)  # points of a path that became the same
     text = re.sub(r"\n\s*", "\n", text)
     box = re.search(r'viewBox="([^"]*)"', text)

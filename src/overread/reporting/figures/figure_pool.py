@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Delayed:
 
     def draw(self) -> str:
         """Return the figure as SVG."""
-        return self.function(*self.arguments, **self.options)
+        with _without_collecting():
+            return self.function(*self.arguments, **self.options)
 
 
 def delayed(function: Callable[..., str], *arguments: Any, **options: Any) -> Delayed:
@@ -61,29 +63,55 @@ def drawing_pool(workers: int) -> Iterator[Executor | None]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def draw(drawings: Sequence[Delayed], pool: Executor | None) -> list[str]:
-    """Return the SVG of every figure, in order; the result does not depend on who drew it.
+class Drawings:
+    """Figures that other processes draw while this one goes on; without other processes all are drawn at the end.
 
-    The calling process draws from the end what no other process has begun. Figures of a process that was ended from
-    outside are drawn by the calling one.
+    The result does not depend on who drew a figure. Figures of a process that was ended from outside are drawn here.
     """
-    if pool is None or len(drawings) < 2:
-        return [d.draw() for d in drawings]
-    try:
-        futures = [pool.submit(d.draw) for d in drawings]
-    except BrokenProcessPool:
-        return [d.draw() for d in drawings]
-    own = {k: drawings[k].draw() for k in reversed(range(len(drawings))) if futures[k].cancel()}
-    done = []
-    for k, future in enumerate(futures):
-        if k in own:
-            done.append(own[k])
-            continue
+
+    def __init__(self, pool: Executor | None = None) -> None:
+        self._pool = pool
+        self._begun: dict[Delayed, Future[str] | None] = {}
+
+    def begin(self, drawings: Iterable[Delayed]) -> None:
+        """Have the other processes draw these figures, after those begun before."""
+        for drawing in drawings:
+            if drawing not in self._begun:
+                self._begun[drawing] = self._submitted(drawing)
+
+    def finish(self) -> dict[Delayed, str]:
+        """Return every figure as SVG; this process draws from the end what no other has begun."""
+        last_first = reversed(self._begun.items())
+        own = {d: d.draw() for d, future in last_first if future is None or future.cancel()}
+        return {d: own[d] if future is None or d in own else _result(d, future) for d, future in self._begun.items()}
+
+    def _submitted(self, drawing: Delayed) -> Future[str] | None:
+        if self._pool is None:
+            return None
         try:
-            done.append(future.result())
+            return self._pool.submit(drawing.draw)
         except BrokenProcessPool:
-            done.append(drawings[k].draw())
-    return done
+            self._pool = None
+            return None
+
+
+def _result(drawing: Delayed, future: Future[str]) -> str:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return drawing.draw()
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let no reference cycles be looked for: a figure makes many objects, all of which live until it is written."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _begin() -> None:

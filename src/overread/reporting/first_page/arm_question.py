@@ -14,6 +14,7 @@ from overread.reporting.first_page.answer_figures.arm_figure import (
     readers_table,
     several_findings,
 )
+from overread.reporting.first_page.beside_readers.reader_differences import outputs_of
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
@@ -42,7 +43,7 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     minus,
     usable_pairs,
 )
-from overread.reporting.sections.reader_results.reader_differences import AGAINST, outputs_of
+from overread.reporting.sections.reader_results.model_sentences import AGAINST
 from overread.reporting.sections.reader_results.reader_titles import (
     arm_title,
     arms,

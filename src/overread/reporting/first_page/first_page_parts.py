@@ -169,7 +169,6 @@ RATES_TERM = (
     "Sensitivity and specificity",
     "The proportion called present of the cases with the finding, and called absent of those without it.",
 )
-POOLED_TERM = ("Pooled readers", "All reads together; each read has the same weight.")
 MARK_TERM = ("Filled and hollow marks", "A filled mark has an interval, a hollow mark has none.")
 
 
@@ -180,3 +179,9 @@ def interval_term(level: float) -> tuple[str, str]:
         "The range of values that are compatible with the data. Cases of one patient are not counted as independent. "
         "An interval of a difference that contains 0 shows neither a difference nor its absence.",
     )
+
+
+def pooled_term(how: str) -> tuple[str, str]:
+    """What the pooled readers are, for the glossary; `how` as `reader_titles.pooling` has it."""
+    weights = "weighted by the sampling weights of their cases" if how == "weighted" else "each with the same weight"
+    return "Pooled readers", f"All reads together, {weights}."

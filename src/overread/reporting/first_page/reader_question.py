@@ -9,28 +9,17 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
-from overread.reporting.first_page.decisions_beside_readers import (
+from overread.reporting.first_page.beside_readers.decisions_beside_readers import (
     decisions_and_readers_page,
     decisions_table,
     has_decisions,
 )
-from overread.reporting.first_page.first_page_parts import (
-    MARK_TERM,
-    MOST_ROWS,
-    POOLED_TERM,
-    FirstPage,
-    interval_term,
-    leading_findings,
-    number_cell,
-    side,
-    spelled,
-)
-from overread.reporting.number_format import capital, listed, number, plural
-from overread.reporting.report_data import ReportData, Row
-from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
-from overread.reporting.sections.reader_results.reader_differences import (
+from overread.reporting.first_page.beside_readers.grades_beside_readers import graded_table, grades_and_readers_page
+from overread.reporting.first_page.beside_readers.reader_differences import (
     OutputOfFinding,
+    any_interval,
     choice_of_second,
+    counted_differences,
     difference,
     lacking,
     leading_references,
@@ -39,9 +28,23 @@ from overread.reporting.sections.reader_results.reader_differences import (
     of_references,
     outputs_of,
     readers_judged,
-    with_interval,
-    without_interval,
 )
+from overread.reporting.first_page.first_page_parts import (
+    MARK_TERM,
+    MOST_ROWS,
+    FirstPage,
+    interval_term,
+    leading_findings,
+    number_cell,
+    pooled_term,
+    side,
+    spelled,
+)
+from overread.reporting.number_format import capital, listed, number, plural
+from overread.reporting.report_data import ReportData, Row
+from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
+from overread.reporting.sections.reader_results.graded_areas import graded_reference
+from overread.reporting.sections.reader_results.model_sentences import AT_SPECIFICITY, people_word, without_intervals
 from overread.reporting.sections.reader_results.reader_titles import (
     DAWID_SKENE,
     OTHERS,
@@ -51,10 +54,10 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     classes_of,
     in_sentence,
+    pooling,
     reference_title,
 )
 
-_AT = "specificity=readers"
 _PANELS = 5  # outputs beside each other in the figure
 _COLUMNS = 3  # models beside each other in the table
 
@@ -66,26 +69,28 @@ def readers_page(evidence: ReportData) -> FirstPage:
     outputs = sorted(outputs_of(reads), key=lambda o: o.finding not in lead)
     if not outputs and has_decisions(reads):
         return decisions_and_readers_page(evidence, reads)
+    if not outputs and graded_reference(reads):
+        return grades_and_readers_page(evidence, reads)
     level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
-    several = len(reads.readers(reads.findings[0])) > 1
-    readers = POOLED_TERM if several else (POOLED_TERM[0], "The reader.")
+    one = people_word(reads) == "reader"
+    readers = () if one else (pooled_term(pooling([reads])),)
     matched = (
-        "At the specificity of the readers",
-        "The threshold of the model is set so that it leaves as many cases without the finding unmarked as the readers "
-        "do. Then only the sensitivity differs.",
+        f"At the specificity of the {people_word(reads)}",
+        "The threshold of the model is set so that it leaves as many cases without the finding unmarked as the "
+        f"{people_word(reads)} {'does' if one else 'do'}. Then only the sensitivity differs.",
     )
     return FirstPage(
         "Evidence report: models and readers",
         str(evidence.study.get("question") or "").strip()
-        or f"At the specificity of the readers, is the sensitivity of the {noun(reads, outputs)} as high?",
+        or f"At the specificity of the {people_word(reads)}, is the sensitivity of the {noun(reads, outputs)} as high?",
         answer_of_differences(reads, outputs),
         _more(reads, outputs),
         (),
         _figure(reads, outputs),
         _table(reads, outputs),
         _detail(reads, outputs),
-        (readers, matched, interval_term(level), *_reference_terms(reads), MARK_TERM),
-        beside=decisions_table(reads),
+        (*readers, matched, interval_term(level), *_reference_terms(reads), MARK_TERM),
+        beside=decisions_table(reads) or graded_table(reads),
     )
 
 
@@ -121,9 +126,11 @@ def answer_of_differences(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -
     """How the models are placed beside the readers, under the leading reference standard and another one."""
     ends = leading_references(reads, outputs)
     if not ends:
-        return without_interval(reads, outputs)
+        return "No difference between a model and the readers could be computed."
+    if not any_interval(reads, outputs):
+        return without_intervals(reads)
     main, beside = ends
-    first, last = (with_interval(reads, outputs, r) for r in ends)
+    first, last = (counted_differences(reads, outputs, r) for r in ends)
     others = {(row["finding"], row["rater"]): row for row in last}
     same = [(row, others.get((row["finding"], row["rater"]), last[0])) for row in first]
     opposite = [pair for pair in same if side(pair[0]) * side(pair[1]) < 0]
@@ -148,16 +155,19 @@ def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
               for m in models_of(reads, o))]  # fmt: skip
     own = [in_sentence(r) for r in usable if r in reads.made - {OTHERS}]
     rest = [in_sentence(r) for r in usable if r not in reads.made | reads.named]
-    said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers"
-    ends = leading_references(reads, outputs)
-    several = ends and len(with_interval(reads, outputs, ends[0])) > 1
-    said += " (95% intervals, not adjusted for the number of comparisons)" if several else ""
-    said += "; lower or higher means that the whole interval lies below or above 0."
+    who, ends = people_word(reads), leading_references(reads, outputs)
+    whose = "this reader" if who == "reader" else "these readers"
+    said = f"The numbers are differences in sensitivity, model minus {who}, at the specificity of the {who}"
+    if any_interval(reads, outputs):
+        several = ends and len(counted_differences(reads, outputs, ends[0])) > 1
+        said += " (95% intervals, not adjusted for the number of comparisons)" if several else ""
+        said += "; lower or higher means that the whole interval lies below or above 0"
+    said += "."
     if own:
-        said += f" {capital(listed(own))} {_was(own)} made from reads of these readers, which favours them"
+        said += f" {capital(listed(own))} {_was(own)} made from reads of {whose}, which favours them"
         said += f"; {listed(rest)} {_is(rest)} not stated to be made from their reads." if rest else "."
     elif rest:
-        said += f" {capital(listed(rest))} {_is(rest)} not stated to be made from reads of these readers."
+        said += f" {capital(listed(rest))} {_is(rest)} not stated to be made from reads of {whose}."
     said = " ".join([said, *of_references(reads, outputs)])
     decided = decisions_sentence(reads)
     return f"{said} {decided} Decisions have no curve and are compared as given." if decided else said
@@ -239,14 +249,16 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
     ]
     key = tuple(r if r in shown_models else "" for r in reads.models) if len(shown_models) > 1 else ()
     models = shown_models[0] if len(shown_models) == 1 else "each model"
+    line = "Line: 95% interval for readers and patients like these."
+    line = line if any_interval(reads, outputs) else "No difference has an interval."
+    who = people_word(reads)
     return panel_figure(
         plot,
         key,
         name="answer",
-        caption="Line: 95% interval for readers and patients like these." + _made(reads),
-        title="The models against the pooled readers, by reference standard",
-        note=f"Difference in sensitivity, {models} minus the readers, at the specificity of the readers."
-        f"{_left_out(reads)}",
+        caption=f"{line}{_made(reads)}",
+        title=f"The models against the {'reader' if who == 'reader' else 'pooled readers'}, by reference standard",
+        note=f"Difference in sensitivity, {models} minus the {who}, at the specificity of the {who}.{_left_out(reads)}",
     )
 
 
@@ -283,22 +295,24 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
         body.append(group(f"By {in_sentence(reference)}{made}{of}", 4 + len(models)))
         body += [_row(reads, o, reference, models) for o in shown]
     left = len(first) - len(shown)
-    head = heads("Finding", "Present / absent", "Specificity of the readers", "Sensitivity of the readers", *models)
+    who = people_word(reads)
+    head = heads("Finding", "Present / absent", f"Specificity of the {who}", f"Sensitivity of the {who}", *models)
     more = [plural(n, f"more {what}") for n, what in ((left, "finding"), (len(every) - len(models), "model")) if n]
     remark = f"{capital(listed(more))} in the sections below." if more else ""
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
-    note = "With 95% interval."
+    note = "With 95% interval." if any_interval(reads, outputs) else ""
     note += choice_of_second(reads, outputs, ends)
     note += f" {capital(listed(mapped))}." if mapped else ""
     note += f" {OTHERS_COUNT}" if OTHERS in references else ""
-    return Table("Sensitivity at the specificity of the readers", (head,), tuple(body), remark=remark, note=note)
+    title = f"Sensitivity at the specificity of the {who}"
+    return Table(title, (head,), tuple(body), remark=remark, note=note.strip())
 
 
 def _row(reads: ReadRows, output: OutputOfFinding, reference: str, models: Sequence[str]) -> tuple[Cell, ...]:
     rows = reads.rows(output.finding, reference)
     tail = f" [{output.mapping}]" if output.mapping else ""
     up, across = (rows.get((m, "", READERS, "")) for m in ("sensitivity", "specificity"))
-    cells = [rows.get(("sensitivity_at_specificity", _AT, f"{m}{tail}", "")) for m in models]
+    cells = [rows.get(("sensitivity_at_specificity", AT_SPECIFICITY, f"{m}{tail}", "")) for m in models]
     return (
         Cell(reads.heading(output.finding)),
         classes_of(next((c for c in cells if c), None) or up),
@@ -320,5 +334,6 @@ def _detail(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[Table,
                     number_cell(difference(reads, o, reference, f"{m}{tail}"), digits=2, signed=True) for m in models
                 ]
                 body.append((Cell(reads.heading(o.finding), note=_output_words(reads, o)), *cells))
-    caption = "Sensitivity of the model minus that of the readers, at the specificity of the readers."
+    who = people_word(reads)
+    caption = f"Sensitivity of the model minus that of the {who}, at the specificity of the {who}."
     return (table(caption, (heads("Finding", *models),), body),) if body else ()

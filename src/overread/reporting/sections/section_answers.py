@@ -19,6 +19,8 @@ from overread.reporting.number_format import capital, count, fixed, listed, numb
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
+from overread.reporting.sections.reader_results.graded_areas import graded_sentence
+from overread.reporting.sections.reader_results.model_sentences import without_intervals
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 from overread.tables import counted
 
@@ -117,8 +119,8 @@ def readers(evidence: ReportData) -> str:
         start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
         told = f"{start} one side of 0: {'; '.join(said)}."
         return f"{told} {decided}".strip()
-    if decided:
-        return decided
+    if told := " ".join(filter(None, (without_intervals(reads), decided, graded_sentence(reads)))):
+        return told
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 

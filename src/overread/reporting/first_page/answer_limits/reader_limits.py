@@ -106,6 +106,8 @@ def few_readers(evidence: ReportData) -> list[Limitation]:
     if not 0 < n < 10:
         return []
     text = "The interval for readers in general may be too narrow."
+    if n == 1:
+        text = "The results are those of this reader: there is no interval for readers in general."
     return [Limitation(7, plural(n, "reader"), f"{plural(n, 'reader')}.", text, "readers")]
 
 

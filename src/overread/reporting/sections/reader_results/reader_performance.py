@@ -40,6 +40,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     in_words,
     most_reads,
     own_reference,
+    pooling,
     reads_cell,
     reads_of,
     reference_title,
@@ -235,16 +236,12 @@ def _reference_notes(found: Sequence[ReadRows]) -> list[Block]:
 
 
 def _weights(found: Sequence[ReadRows]) -> list[str]:
-    """How reads were pooled, from the notes of the pooled rows."""
-    pooled = [
-        r
-        for reads in found
-        for r in reads.frame.to_dicts()
-        if r["rater"] == READERS and r["metric"] == "sensitivity" and not r["at"]
-    ]
-    if any(reads_of(row) for row in pooled):
-        return ["“Pooled readers”: each read has the same weight; a reader with more reads counts more."]
-    return ["“Pooled readers”: reads are weighted by the sampling weights of their cases."] if pooled else []
+    """How reads were pooled."""
+    words = {
+        "equal": "“Pooled readers”: each read has the same weight; a reader with more reads counts more.",
+        "weighted": "“Pooled readers”: reads are weighted by the sampling weights of their cases.",
+    }
+    return [words[how]] if (how := pooling(found)) else []
 
 
 def measures_of(reads: ReadRows, finding: str) -> list[str]:

@@ -78,13 +78,15 @@ def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list
         tables = _uncertain_alone(reads, finding)
         return [appendix(f"{title}: handling of uncertain calls", tuple(tables))] if tables else []
     made = (
-        (f"{title}: AUCs of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
         (f"{title}: pairwise F1", _pairwise(reads, finding)),
         (f"{title}: handling of uncertain calls", _uncertain(reads, finding)),
         (f"{title}: each reader", _every(reads, finding)),
     )
-    return [appendix(words, tuple(blocks)) for words, blocks in made if blocks]
+    graded = _graded(reads, finding)
+    if reads.pooled(finding) and graded:  # else it is the only comparison with a model, and is not folded
+        graded = [appendix(f"{title}: AUCs of graded reads", tuple(graded))]
+    return [*graded, *(appendix(words, tuple(blocks)) for words, blocks in made if blocks)]
 
 
 def _graded(reads: ReadRows, finding: str) -> list[Table]:
@@ -210,7 +212,8 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
     rows = by(pick(reads.frame, finding=finding, reference=reference), "metric", "at", "rater")
     cutoff = reads.cutoff(finding)
     own = [(m, cutoff if m != "auc" else "") for m in ("sensitivity", "specificity", "auc")]
-    people = (*reads.readers(finding), READERS)
+    people = reads.readers(finding)
+    people = (*people, READERS) if len(people) > 1 else people  # all reads of one reader are the reader's own
     shown = [(m, at) for m, at in own if any((m, at, r) in rows for r in people if r != READERS)]
     extra = _extra(reads, finding, reference, rows)
     body = []

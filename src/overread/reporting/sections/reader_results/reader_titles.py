@@ -30,7 +30,8 @@ from overread.reporting.report_data import (
 )
 
 READERS = "(readers)"
-_OWN = ("sensitivity", "specificity", "auc")  # what a single reader has
+_RATES = ("sensitivity", "specificity")
+_OWN = (*_RATES, "auc")  # what a single reader has
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
 CALL_RATE = "call_rate=readers"  # the threshold where the model calls present as often as the readers do
 FEW_READS = "few_reads"
@@ -153,6 +154,15 @@ class ReadRows:
         """Whether readers have an AUC, so that they gave grades."""
         mine = pick(self.frame, finding=finding, metric="auc", arm=self.arm)
         return bool(mine.filter(pl.col("estimate").is_not_nan()).height)
+
+    def pooled(self, finding: str) -> bool:
+        """Whether the reads were pooled, which needs calls: grades are not, with a cutoff or without."""
+        return finding in self.pooled_rates["finding"]
+
+    @cached_property
+    def pooled_rates(self) -> pl.DataFrame:
+        """Sensitivity and specificity of the pooled reads."""
+        return self.frame.filter(pl.col("rater") == READERS, pl.col("metric").is_in(_RATES), pl.col("at") == "")
 
     @property
     def stated(self) -> tuple[str, ...]:
@@ -383,6 +393,15 @@ def reads_of(row: Row | None) -> str:
     """How many reads a pooled number is based on, "" where this does not apply."""
     code = code_of(row, "reads_pooled")
     return codes.render("notes", code) if code else ""
+
+
+def pooling(found: Iterable[ReadRows]) -> str:
+    """How reads were pooled: "equal" weights, "weighted" by the sampling weights of the cases, or "" without any.
+
+    Only rows of reads with equal weights carry the number of reads.
+    """
+    rows = [row for reads in found for row in reads.pooled_rates.to_dicts() if known(row)]
+    return "" if not rows else "equal" if any(map(reads_of, rows)) else "weighted"
 
 
 def threshold_of(row: Row) -> str:

@@ -9,10 +9,8 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.first_page_parts import bounded
 from overread.reporting.number_format import count, fixed, number, plural
 from overread.reporting.report_data import Row
-from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, classes_of, in_sentence
-
-AGAINST = f"rater:{READERS}"
-_AT = "specificity=readers"
+from overread.reporting.sections.reader_results.model_sentences import AGAINST, AT_SPECIFICITY
+from overread.reporting.sections.reader_results.reader_titles import ReadRows, classes_of, in_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def models_of(reads: ReadRows, output: OutputOfFinding) -> list[str]:
 
 def difference(reads: ReadRows, output: OutputOfFinding, reference: str, rater: str) -> Row | None:
     """The difference in sensitivity at the specificity of the readers."""
-    return reads.rows(output.finding, reference).get(("sensitivity_difference", _AT, rater, AGAINST))
+    return reads.rows(output.finding, reference).get(("sensitivity_difference", AT_SPECIFICITY, rater, AGAINST))
 
 
 def _differences(reads: ReadRows, output: OutputOfFinding) -> list[Row]:
@@ -47,10 +45,20 @@ def _differences(reads: ReadRows, output: OutputOfFinding) -> list[Row]:
     return [row for row in every if known(row)]
 
 
-def with_interval(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) -> list[Row]:
-    """The differences with an interval under a reference, in the order of the figure."""
+def counted_differences(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) -> list[Row]:
+    """The differences with an interval under a reference, in the order of the figure; all where none has one."""
+    rows = _known(reads, outputs, reference)
+    return [row for row in rows if bounded(row)] if any_interval(reads, outputs) else rows
+
+
+def _known(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) -> list[Row]:
     every = (difference(reads, o, reference, r) for o in outputs for r in models_of(reads, o))
-    return [row for row in every if bounded(row) and row is not None]
+    return [row for row in every if known(row) and row is not None]
+
+
+def any_interval(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> bool:
+    """Whether some difference has an interval: with one reader, or few patients, none has."""
+    return any(bounded(row) for r in reads.references for row in _known(reads, outputs, r))
 
 
 def leading_references(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[str, str] | None:
@@ -68,15 +76,14 @@ def leading_references(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> t
 
 
 def _means(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> dict[str, float]:
-    """The mean of the differences with an interval, by reference."""
-    found = {r: rows for r in reads.references if (rows := with_interval(reads, outputs, r))}
+    """The mean of the counted differences, by reference."""
+    found = {r: rows for r in reads.references if (rows := counted_differences(reads, outputs, r))}
     return {r: sum(number(row["estimate"]) for row in rows) / len(rows) for r, rows in found.items()}
 
 
 def lacking(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) -> str:
     """How many differences have no interval, and so no part in the count."""
-    every = [d for o in outputs for r in models_of(reads, o) if known(d := difference(reads, o, reference, r))]
-    n = len(every) - len(with_interval(reads, outputs, reference))
+    n = len(_known(reads, outputs, reference)) - len(counted_differences(reads, outputs, reference))
     return f"; {n} more without an interval" if n else ""
 
 
@@ -98,7 +105,7 @@ def choice_of_second(reads: ReadRows, outputs: Sequence[OutputOfFinding], ends: 
     if sum((r in reads.stated) == kind for r in _means(reads, outputs) if r != main) < 2:
         return ""
     of = "labels" if kind else "derived reference standards"
-    what = "mean difference" if len(with_interval(reads, outputs, main)) > 1 else "difference"
+    what = "mean difference" if len(counted_differences(reads, outputs, main)) > 1 else "difference"
     return (
         f" By the reference standard that leads and, of the other {of}, the one whose {what} is furthest from its own."
     )
@@ -110,13 +117,13 @@ def of_references(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> list[s
     if not ends:
         return []
     said = []
-    rows = [with_interval(reads, outputs, r)[0] for r in dict.fromkeys(ends)]
+    rows = [counted_differences(reads, outputs, r)[0] for r in dict.fromkeys(ends)]
     if len({row["n_cases"] for row in rows}) > 1:
         told = f"{reads.heading(rows[0]['finding']).lower()}: {'; '.join(map(_on_cases, rows))}"
         said.append(f"The two reference standards are not on the same cases ({told}).")
     if len(mean) > 2:
         low, high = (end(mean, key=lambda r: mean[r]) for end in (min, max))
-        what = "mean difference" if len(with_interval(reads, outputs, ends[0])) > 1 else "difference"
+        what = "mean difference" if len(counted_differences(reads, outputs, ends[0])) > 1 else "difference"
         span = [f"{fixed(mean[r], 2, signed=True)} ({in_sentence(r)})" for r in (low, high)]
         said.append(f"Over {len(mean)} reference standards the {what} runs from {span[0]} to {span[1]}.")
     return said
@@ -125,25 +132,6 @@ def of_references(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> list[s
 def _on_cases(row: Row) -> str:
     present = f", {count(row['n_present'])} with it" if classes_of(row).text else ""
     return f"by {in_sentence(row['reference'])} {count(row['n_cases'])}{present}"
-
-
-def without_interval(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
-    """The differences under the first reference that has any, where none has an interval."""
-    for reference in reads.references:
-        rows = [d for o in outputs for r in models_of(reads, o) if known(d := difference(reads, o, reference, r)) and d]
-        if not rows:
-            continue
-        rows.sort(key=lambda row: number(row["estimate"]))
-        ends = [f"{fixed(d['estimate'], 2, signed=True)} ({_of(reads, d)})" for d in rows[:: max(len(rows) - 1, 1)]]
-        start = f"By {in_sentence(reference)} the difference in sensitivity"
-        if len(rows) == 1:
-            return f"{start} is {ends[0]}, without an interval."
-        return f"{start} runs from {' to '.join(ends)}; none of {len(rows)} has an interval."
-    return "No difference between a model and the readers could be computed."
-
-
-def _of(reads: ReadRows, row: Row) -> str:
-    return f"{row['rater'].partition(' [')[0]} for {reads.heading(row['finding']).lower()}"
 
 
 def noun(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:

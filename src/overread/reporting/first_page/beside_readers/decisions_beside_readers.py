@@ -9,12 +9,12 @@ from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Pan
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
-    POOLED_TERM,
     RATES_TERM,
     FirstPage,
     first_rows,
     interval_term,
     number_cell,
+    pooled_term,
 )
 from overread.reporting.number_format import listed, number
 from overread.reporting.report_data import ReportData
@@ -29,6 +29,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     ReadRows,
     in_sentence,
     output_title,
+    pooling,
     reference_title,
 )
 
@@ -54,7 +55,7 @@ def decisions_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPa
         _figure(reads, models),
         decisions_table(reads),
         _detail(reads),
-        (POOLED_TERM, RATES_TERM, interval_term(level), MARK_TERM),
+        (pooled_term(pooling([reads])), RATES_TERM, interval_term(level), MARK_TERM),
     )
 
 
