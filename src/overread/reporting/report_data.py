@@ -288,7 +288,8 @@ def _cast(
     known = [r for r in raters if r not in members and r]
     ordered = [r for r in lead if r in known] + _by_auc(standalone, [r for r in known if r not in lead])
     seeds = {m for members in (config.get("members") or {}).values() for m in members}
-    ordered.sort(key=lambda r: r in seeds)  # seeds without an ensemble lead only where there is no other model
+    # Seeds without an ensemble lead only where there is no other model, and by name: none is the best by chance.
+    ordered = [*(r for r in ordered if r not in seeds), *sorted((r for r in ordered if r in seeds), key=natural)]
     named = set((estimates if ordered else reads)["finding"].unique().to_list()) - {"", MEAN}
     own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
     lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()

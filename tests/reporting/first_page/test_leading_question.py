@@ -137,6 +137,23 @@ def test_only_a_rule_of_a_protocol_has_a_verdict_on_the_first_page(evidence_fold
     )
 
 
+def test_the_internal_test_is_not_called_the_training_hospitals_where_training_is_not_known(evidence_folder):
+    rows, _ = pooled("")
+    notes = codes.note("mean_over_sites", n=2)
+    rows += [row("auc", 0.8, 0.7, 0.9, rater="pooled", population="external:elm")]
+    rows += [row("auc", 0.82, 0.8, 0.84, rater="pooled", at="pairs=all")]
+    rows[0] |= {"note": notes, "note_codes": codes.encode(notes)}
+    inside = joined(["a", "b"], []).with_columns(site=pl.Series(["north", "lake"]), rater=pl.lit("pooled"))
+    _, page = page_of(evidence_folder, rows, joined=inside)
+    assert page.table.note == (
+        "With 95% interval. Internal test: patients of lake and north; the training of the models is not documented."
+    )
+    assert page.more == (
+        "The mean AUC of pooled is 0.800 in the internal test, and 0.800 at elm. In the internal test: mean of the "
+        "AUCs at 2 hospitals, each with the same weight; over all pairs 0.820."
+    )
+
+
 def against_readers():
     """A model against the pooled readers under the panel's label, which these readers made, and their majority."""
     model = {**READS, "level": "unaided", "finding": "mass", "rater": "acme"}

@@ -7,20 +7,21 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.answer_lines.hospital_pairs import hospitals_line
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
     FirstPage,
     bounded,
     first_rows,
+    hospital,
     interval_term,
     most_findings,
     number_cell,
     side,
     spelled,
 )
-from overread.reporting.first_page.mean_aucs import model_means
-from overread.reporting.first_page.model_question import hospital
+from overread.reporting.first_page.mean_aucs import internal_sites, model_means
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 
@@ -118,7 +119,8 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
         said.append(
             f"The mean AUC of {pooled} is {fixed(inside['estimate'])} in the internal test, and {listed(away)}."
         )
-    return " ".join(said)
+        said.append(hospitals_line(means, [pooled], "internal"))
+    return " ".join(filter(None, said))
 
 
 def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | None:
@@ -204,8 +206,17 @@ def _table(evidence: ReportData) -> Table | None:
     titles = ["Training images"] if sized else []
     head = heads("Model", *titles, "Internal test", *(f"{hospital(p)}" for p in shown[1:]))
     rest = f" {len(outside) - 4} more hospitals are in the sections below." if len(outside) > 4 else ""
-    note = f"With 95% interval. Internal test: patients of the hospitals that the model was trained on.{rest}"
+    note = f"With 95% interval. {_internal(evidence)}{rest}"
     return first_rows(
         Table("Mean AUC of each model, internal and at hospitals not used in training", (head,), body, note=note),
         "models",
     )
+
+
+def _internal(evidence: ReportData) -> str:
+    """Whose patients the internal test has; where no model file is known, only the name of the hospitals is."""
+    if evidence.cast.trained:
+        return "Internal test: patients of the hospitals that the model was trained on."
+    sites = internal_sites(evidence)
+    known_sites = f"patients of {listed(sites)}" if sites else "the other hospitals of the test"
+    return f"Internal test: {known_sites}; the training of the models is not documented."

@@ -11,10 +11,9 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
-from overread.reporting.first_page.decision_question import decision_rows
-from overread.reporting.first_page.first_page_parts import bounded, side, spelled
+from overread.reporting.first_page.decision_question import decision_rows, paired_rates
+from overread.reporting.first_page.first_page_parts import bounded, hospital, place, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
-from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import capital, count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
 from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus
@@ -50,12 +49,7 @@ def _ends(rows: Iterable[Row]) -> tuple[Row, Row]:
 
 def _at(evidence: ReportData) -> str:
     """At which population, where there are several."""
-    several = len(evidence.cast.populations) > 1
-    return (
-        f" in {hospital(evidence.cast.populations[0])}"
-        if several and evidence.cast.populations[0] == "internal"
-        else ""
-    )
+    return f" {place(evidence.cast.populations[0])}" if len(evidence.cast.populations) > 1 else ""
 
 
 def discrimination(evidence: ReportData) -> str:
@@ -77,7 +71,7 @@ def operating(evidence: ReportData) -> str:
     """Sensitivity and specificity of the leading model at its first thresholds."""
     rates = mean_rates(evidence)
     population = next(iter(evidence.cast.populations), "")
-    mean = "mean " if len(evidence.cast.findings) > 1 else ""
+    mean = "mean " if model_means(evidence).finding == MEAN else ""
     said = [
         f"a {mean}{rate.metric} of {spelled(row, level=i == 0)}"
         for i, rate in enumerate(r for r in rates if r.threshold == rates[0].threshold)
@@ -86,6 +80,7 @@ def operating(evidence: ReportData) -> str:
     if not said:
         rows = decision_rows(evidence)
         found = [(m, rows.whole(m, evidence.cast.lead, population)) for m in ("sensitivity", "specificity")]
+        mean = "mean " if rows.finding == MEAN else ""
         texts = [f"a {mean}{m} of {spelled(row, level=i == 0)}" for i, (m, row) in enumerate(found) if known(row)]
     if not said and texts:
         return f"The decisions of {evidence.cast.lead} have {listed(texts)}{_at(evidence)}."
@@ -134,8 +129,15 @@ def calibration(evidence: ReportData) -> str:
         return f"No calibration slope of {evidence.cast.lead} could be computed."
     low = sum(bounded(r) and number(r["high"]) < 1 for r in rows)
     high = sum(bounded(r) and number(r["low"]) > 1 for r in rows)
+    slope = f"The calibration slope of {evidence.cast.lead}"
+    if len(rows) == 1:
+        finding = evidence.heading(rows[0]["finding"]).lower()
+        extreme = "too extreme" if low else "too moderate" if high else ""
+        means = f"; the probabilities are {extreme}" if extreme else ""
+        means = means or ("; the interval includes 1" if bounded(rows[0]) else "")
+        return f"{slope} for {finding}{_at(evidence)} is {spelled(rows[0])}{means}."
     return (
-        f"The calibration slope of {evidence.cast.lead}{_at(evidence)} lies below 1 with the whole interval, "
+        f"{slope}{_at(evidence)} lies below 1 with the whole interval, "
         f"which means probabilities that are too extreme, for {low} of {plural(len(rows), 'finding')}, and above 1 for "
         f"{high}."
     )
@@ -162,7 +164,10 @@ def comparison(evidence: ReportData) -> str:
     population = next(iter(evidence.cast.populations), "")
     ranked = means.ranked(population)
     if len(ranked) < 2:
-        return "No difference has both models at the first population; each is in the table."
+        decided = decision_rows(evidence)
+        paired = paired_rates(decided, decided.lead) if decided.rates and not ranked else ""
+        where = "differences of single findings and at other hospitals are in the tables"
+        return paired or f"No two models have {_article(means.name())}{_at(evidence)}; {where}."
     first, second = ranked[:2]
     row = means.difference(first, second, population)
     rows = [means.difference(first, second, population, f) for f in evidence.cast.findings]
@@ -170,6 +175,10 @@ def comparison(evidence: ReportData) -> str:
     clear = sum(number(r["p_adjusted"]) < 0.05 for r in tested)
     rest = f"; Holm-adjusted P below 0.05 for {clear} of {plural(len(tested), 'finding')}" if tested else ""
     return f"{first} minus {second}{_at(evidence)}: {spelled(row, signed=True)} in {means.name()}{rest}."
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name.startswith('AUC') else 'a'} {name}"
 
 
 def hypothesis(evidence: ReportData) -> str:

@@ -47,7 +47,7 @@ def _by_finding(means: ModelMeans, ranked: Sequence[str], population: str) -> Fi
     evidence = means.evidence
     pair = len(ranked) > 1
     rows = []
-    for finding in (MEAN, *means.sorted_findings(ranked[0], population)):
+    for finding in means.rows(ranked[0], population):
         own = [(r, means.areas.get((r, population, finding))) for r in ranked]
         if not any(row for _, row in own):
             continue

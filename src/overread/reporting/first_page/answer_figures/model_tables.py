@@ -72,7 +72,7 @@ def findings_table(means: ModelMeans, ranked: Sequence[str], population: str) ->
         return ()
     evidence, shown = means.evidence, list(ranked[:BESIDE])
     body = []
-    for finding in (MEAN, *means.sorted_findings(ranked[0], population)):
+    for finding in means.rows(ranked[0], population):
         own = [means.areas.get((r, population, finding)) for r in shown]
         if not any(own):
             continue

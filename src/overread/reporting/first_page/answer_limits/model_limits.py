@@ -8,7 +8,7 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_limits.limit_codes import noted
 from overread.reporting.first_page.answer_limits.rare_cases import FEW, rare_findings
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
-from overread.reporting.first_page.mean_aucs import model_means
+from overread.reporting.first_page.mean_aucs import case_sites, internal_sites, model_means
 from overread.reporting.first_page.question import SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick
@@ -73,6 +73,20 @@ def training_runs(evidence: ReportData) -> list[Limitation]:
     ]
 
 
+def roles(evidence: ReportData) -> list[Limitation]:
+    """Roles that name hospitals without a case, while the internal test is of hospitals that no role names."""
+    named, inside = set(map(str, evidence.cast.roles.get("single", {}).values())), internal_sites(evidence)
+    without = sorted(named - set(case_sites(evidence)))
+    unnamed = [site for site in inside if site not in named]
+    if not without or not unnamed:
+        return []
+    text = (
+        f"The roles name {listed(without)}, of which the test has no case; the internal test is of {listed(unnamed)}, "
+        "which no role names."
+    )
+    return [Limitation(3, "roles that name other hospitals", "Hospitals of the roles are not those of the test.", text)]
+
+
 def seeds(evidence: ReportData) -> list[Limitation]:
     """An interval of a mean over seeds is about patients."""
     rows = rows_of_seeds(evidence)
@@ -134,7 +148,8 @@ def sites(evidence: ReportData) -> list[Limitation]:
             )
         )
     if lone:
-        text = f"{listed(lone)}: no mean AUC could be computed."
+        what = "mean AUC" if model_means(evidence).finding == MEAN else "AUC"
+        text = f"{listed(lone)}: no {what} could be computed."
         made.append(
             Limitation(
                 9,

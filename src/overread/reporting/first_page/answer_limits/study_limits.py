@@ -108,6 +108,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     reader_limits.reader_made,
     reader_limits.dawid_skene,
     model_limits.external,
+    model_limits.roles,
     model_limits.training_runs,
     model_limits.seeds,
     _not_prespecified,
