@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score
 from overread import evaluation as ev
 from overread import tables
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.reference_standards import OTHERS
 from overread.evaluation.readers import reader_points, reader_tests
 from overread.evaluation.readers.pairwise_f1 import averages, threshold_of_rate
 from overread.simulation import simulated_readers as simulated
@@ -151,24 +152,42 @@ def test_few_reads_are_a_point_without_an_interval(by_hand):
     assert "no CI: 1 patient in the smaller class" in pooled["note"]
 
 
-def test_against_the_majority_of_the_others_by_hand(by_hand):
-    """With two readers the other is the truth: r1 calls a, b, c; r0 calls a alone of these; d has no other reader.
+def test_against_the_majority_of_the_others_by_hand():
+    """Two more readers call a and b, and not c. By the others of each reader a and b are present and c is absent; d has
+    one other reader at most.
 
-    r0: 1 of 3 present. r1: 1 of 1 present, 0 of 2 absent. Pooled: 2 of 4 and 0 of 2. The model, which calls a: on r0's
-    cases 1 of 3; on r1's 1 of 1 and 2 of 2; pooled 2 of 4 and 2 of 2.
+    r0 calls a: 1 of 2 present, 1 of 1 absent. r1 calls a, b, c: 2 of 2 and 0 of 1. Pooled: 7 of 8 and 3 of 4. The
+    model, which calls a: on the cases of r0 1 of 2; pooled 4 of 8 and 4 of 4.
     """
-    of = {"analysis": "readers", "reference": "majority of the others"}
-    e = by_hand.estimates
-    assert value(e, metric="sensitivity", rater="r0", **of) == pytest.approx(1 / 3)
+    of = {"analysis": "readers", "reference": OTHERS}
+    e = small(more=[(r, c, int(c != "c")) for r in ("r2", "r3") for c in "abc"]).estimates
+    assert value(e, metric="sensitivity", rater="r0", **of) == 0.5
+    assert value(e, metric="specificity", rater="r0", **of) == 1.0
     assert value(e, metric="sensitivity", rater="r1", **of) == 1.0
     assert value(e, metric="specificity", rater="r1", **of) == 0.0
-    assert value(e, metric="sensitivity", rater="(readers)", **of) == 0.5
-    assert value(e, metric="specificity", rater="(readers)", **of) == 0.0
+    assert value(e, metric="sensitivity", rater="(readers)", **of) == pytest.approx(7 / 8)
+    assert value(e, metric="specificity", rater="(readers)", **of) == pytest.approx(3 / 4)
     assert value(e, metric="sensitivity", rater="acme", at=SPEC90, **of) == 0.5
     assert value(e, metric="specificity", rater="acme", at=SPEC90, **of) == 1.0
     model = {"rater": "acme", "at": f"{SPEC90};others=r0", **of}
-    assert value(e, metric="sensitivity", **model) == pytest.approx(1 / 3)
+    assert value(e, metric="sensitivity", **model) == 0.5
     assert value(e, metric="specificity", **(model | {"at": f"{SPEC90};others=r1"})) == 1.0
+
+
+def test_readers_without_a_case_of_the_class_are_not_counted_in_a_rate():
+    """r2 reads d alone, which is absent."""
+    e = small(more=[("r2", "d", 1)]).estimates
+    of = {"analysis": "readers", "reference": "own", "rater": "(readers)"}
+    numbers = [one(e, metric=m, **of)["n_readers"] for m in ("sensitivity", "specificity")]
+    test = {**of, "rater": "acme", "contrast": "rater:(readers)", "at": f"{SPEC90};test=u-statistic"}
+    numbers += [one(e, metric=f"{m}_difference", **test)["n_readers"] for m in ("sensitivity", "specificity")]
+    assert numbers == [2, 3, 2, 3]
+
+
+def test_one_other_reader_is_no_majority_of_the_others(by_hand):
+    assert by_hand.estimates.filter(reference=OTHERS).is_empty()
+    few = "pneumothorax: fewer than two votes of other readers"
+    assert by_hand.account.filter(pl.col("reason").str.starts_with(few))["count"].item() == 7
 
 
 def test_agreement_by_hand(by_hand):

@@ -290,8 +290,8 @@ def test_arms_of_several_findings_have_the_range_of_the_difference(evidence_fold
                               for r in in_two_arms())]  # fmt: skip
     _, page = page_of(evidence_folder, rows)
     assert (
-        "Over 2 findings the difference runs from +0.044 (mass) to +0.094 (nodule), with 0 outside the interval in 1."
-        in page.more
+        "Over 2 findings the difference runs from +0.044 (mass) to +0.094 (nodule), with 0 outside the unadjusted "
+        "interval in 1 of 2." in page.more
     )
 
 
@@ -312,6 +312,17 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     blocks = [r[0].text for r in page.detail[0].rows if r[0].kind == "group"]
     assert blocks[0].startswith("truth: labels not stated as from these reads")
     assert page.table.rows[0][0].text == "By the label truth"
+
+
+def test_a_reference_without_a_number_is_not_drawn_and_named(evidence_folder):
+    nan = float("nan")
+    rows = against_readers()
+    lost = [r | {"reference": "dawid-skene"} for r in rows if r["reference"] == "majority"]
+    lost = [r | {"estimate": nan, "low": nan, "high": nan} if r["contrast"] else r for r in lost]
+    _, page = page_of(evidence_folder, [*rows, *lost])
+    assert not any("Dawid" in name for name in page.figure.numbers["row"])
+    assert " Not drawn, because no difference could be computed: Dawid–Skene (derived)." in page.figure.caption
+    assert "favours them: Majority of the readers (derived)." in page.figure.caption
 
 
 def test_under_the_majority_of_the_others_no_case_is_counted_twice(evidence_folder):

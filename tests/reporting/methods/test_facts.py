@@ -207,6 +207,10 @@ CASES = [
     ("heatmaps", {"heatmaps": True}, {}),
     ("several_cases", {"joined": cases("a", "a", "b")}, {"joined": cases("a", "b")}),
     ("one_case_per_patient", {"joined": cases("a", "b")}, {"joined": cases("a", "a")}),
+    ("one_case_per_patient", {"joined": cases("a", "b")},
+     {"joined": cases("a", "b"), "account": account(codes.note("case_is_own_patient"))}),
+    ("each_case_one_patient", {"joined": cases("a", "b"), "account": account(codes.note("case_is_own_patient"))},
+     {"joined": cases("a", "b")}),
     ("effective_size", {"estimates": rows({"method_code": "wilson_effective(n=81.3) clustered_by_patient"})},
      {"estimates": rows({"method_code": "wilson clustered_by_patient"})}),
     *((fact, {"estimates": rows({"method_code": code})}, {"estimates": rows({"method_code": "obuchowski"})})

@@ -52,6 +52,7 @@ FACTS = {
     "net_benefit_raw": {"models": ("“acme”",)}, "decision_thresholds": {"thresholds": "0.05 and 0.1"},
     "subgroups": {"columns": ("sex", "view")}, "readers_design": {"readers": 4, "cases": 120},
     "reader_uncertain": {"treated": "excluded"}, "several_cases": {}, "one_case_per_patient": {},
+    "each_case_one_patient": {},
     "effective_size": {"allowance": ", which allows for several cases per patient"},
 }  # fmt: skip
 FACTS = {name: [parameters] for name, parameters in FACTS.items()}

@@ -78,6 +78,7 @@ class ReaderContext:
     points: Mapping[tuple[str, str], ReaderThresholds]  # by finding and output
     drawn: ProductDraws
     sittings: pl.DataFrame | None = None  # first readings of the read cases, see `arms.arm_sittings`
+    practice: pl.DataFrame | None = None  # reader, case, arm and finding of reads that were excluded as practice
 
     def place(
         self,

@@ -25,6 +25,7 @@ MAJORITY, DAWID_SKENE = "majority", "dawid-skene"
 DERIVED = (MAJORITY, DAWID_SKENE)
 OTHERS = "majority of the others"
 LEAST_VOTES = 3  # of a case with most votes: of one or two votes that agree, each reader agrees with the majority
+LEAST_OTHERS = 2  # votes of other readers of a case
 # Note codes: too few votes for a majority, a model that the votes do not identify
 REFUSED = {MAJORITY: "majority_refused", DAWID_SKENE: "dawid_skene_refused"}
 WEAK_PRIOR = agreement.RatePrior(sensitivity=(4, 2), specificity=(4, 2))  # modes at 3/4, with the weight of 4 cases
@@ -251,7 +252,8 @@ def _what_holds(table: Floats, prior: agreement.RatePrior | None) -> Text:
 def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
     """Add the majority of the other readers of the case, as "others_absent", "others_present", …
 
-    Null at a tie or without other votes. Votes are first reads, as in the majority of all readers.
+    Null at a tie or with fewer than `LEAST_OTHERS` other votes: one vote is no majority. Votes are first reads, as in
+    the majority of all readers.
     """
     votes, key = _voting(reads, config)[0], list(KEY)
     for policy in UNCERTAIN:
@@ -266,11 +268,12 @@ def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
             pl.col("no").fill_null(0) - (~own).fill_null(False).cast(pl.Int64),
         )
         yes, no = pl.col("yes"), pl.col("no")
-        majority = pl.when(yes > no).then(True).when(yes < no).then(False)
+        enough = yes + no >= LEAST_OTHERS
+        majority = pl.when(enough & (yes > no)).then(True).when(enough & (yes < no)).then(False)
         if policy == config.uncertain_calls:
             for rule, name in (
-                ((yes == no) & (yes > 0), "others_vote_tied"),
-                ((yes == no) & (yes == 0), "others_vote_missing"),
+                (enough & (yes == no), "others_vote_tied"),
+                (~enough, "others_vote_few"),
             ):
                 voted = placed.filter(rule & pl.col("call").is_not_null().any().over("finding"))
                 for (finding,), rows in sorted(voted.partition_by("finding", as_dict=True).items()):

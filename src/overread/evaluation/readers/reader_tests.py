@@ -43,6 +43,16 @@ class ReaderTable:
         """Which readers have an answer."""
         return np.asarray((~np.isnan(self.answers)).any(axis=1))
 
+    def n_readers(self, metric: str) -> int:
+        """Return the number of readers with an estimate of the metric: they answered cases of the classes it needs."""
+        masks: tuple[Bools, ...] = (self.truth, ~self.truth)
+        if metric.startswith(Metric.SENSITIVITY):
+            masks = masks[:1]
+        elif metric.startswith(Metric.SPECIFICITY):
+            masks = masks[1:]
+        answered = ~np.isnan(self.answers)
+        return int(np.logical_and.reduce([answered[:, mask].any(axis=1) for mask in masks]).sum())
+
     @property
     def crossed(self) -> bool:
         """Whether every reader with an answer read every case."""
@@ -112,7 +122,7 @@ def why_no_test(context: ReaderContext, table: ReaderTable, metric: str) -> Text
         return codes.note("test_without_weights")
     if few < FEWEST:
         return codes.note("few_patients_for_test", n=few, least=FEWEST)
-    return codes.note("few_readers_for_test") if int(table.readers.sum()) < 2 else codes.NONE
+    return codes.note("few_readers_for_test") if table.n_readers(metric) < 2 else codes.NONE
 
 
 def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
@@ -155,7 +165,7 @@ def _noted(found: ReaderStudy) -> Estimate:
 def _row(
     context: ReaderContext, place: EstimateKey, metric: str, estimate: Estimate, at: str, table: ReaderTable
 ) -> Row:
-    test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if place.contrast else {})
+    test: dict[str, Any] = {"n_readers": table.n_readers(metric)} | ({"null": 0.0} if place.contrast else {})
     counts = count(table.truth.astype(np.float64), table.patient)
     noted = add_notes(estimate, context.note_on(place.finding, place.reference))
     return row(place, metric, noted, at=at, counts=counts, test=test, confidence=context.config.confidence)

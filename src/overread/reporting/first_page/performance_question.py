@@ -23,6 +23,7 @@ from overread.reporting.number_format import capital, fixed, number, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, arm_words, own_references, pairs
 from overread.reporting.sections.reader_results.reader_performance import together
+from overread.reporting.sections.reader_results.reader_tables import together_title
 from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
     OTHERS_COUNT,
@@ -31,6 +32,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     classes_of,
     in_sentence,
+    is_pooled,
     reader_title,
 )
 
@@ -101,10 +103,12 @@ def _answer(evidence: ReportData, reads: ReadRows, place: tuple[str, str], measu
     every = [f for f in reads.findings if all(known(_pooled(reads, f, reference, m)) for m in measures)]
     leading = leading_findings(evidence, every)
     if measures == _AREA:
+        used = leading if len(leading) > 1 else [finding]
+        kind = "pooled" if any(is_pooled(_pooled(reads, f, reference, "auc")) for f in used) else "mean"
         if len(leading) > 1:
             span = _range(reads, leading, reference, "auc")
-            return f"Over {len(leading)} findings, the mean AUC of {n}{_where(reads)} runs from {span}."
-        return f"The mean AUC of {n} for {name} is {spelled(rows[0])}."
+            return f"Over {len(leading)} findings, the {kind} AUC of {n}{_where(reads)} runs from {span}."
+        return f"The {kind} AUC of {n} for {name} is {spelled(rows[0])}."
     if len(leading) > 1:
         ends = [_range(reads, leading, reference, m) for m in _RATES]
         start = f"Over {len(leading)} findings, the pooled sensitivity of {n}{_where(reads)} runs from {ends[0]}"
@@ -156,7 +160,8 @@ def _range(reads: ReadRows, findings: Sequence[str], reference: str, metric: str
 
 def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[str]) -> Figure | None:
     people = reads.readers(finding)
-    shown = [(READERS, _together(measures)), *((r, reader_title(r)) for r in people[:_MOST])]
+    everyone = together_title([_pooled(reads, finding, reference, m) for m in measures])
+    shown = [(READERS, everyone), *((r, reader_title(r)) for r in people[:_MOST])]
     rows = []
     for rater, title in shown:
         found = [_pooled(reads, finding, reference, m, rater) for m in measures]
@@ -178,26 +183,25 @@ def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[st
     )
 
 
-def _together(measures: Sequence[str]) -> str:
-    return "Mean of the readers" if measures == _AREA else "Pooled readers"
-
-
 def _words(measures: Sequence[str]) -> str:
     return "AUC" if measures == _AREA else "sensitivity and specificity"
 
 
 def _table(reads: ReadRows, reference: str, measures: Sequence[str]) -> Table | None:
-    body = []
+    body, shown = [], list[Row | None]()
     for finding in reads.findings:
         rows = [_pooled(reads, finding, reference, m) for m in measures]
         if any(map(known, rows)):
             first = next(row for row in rows if row)
+            shown += rows
             body.append((Cell(reads.heading(finding)), classes_of(first), *map(number_cell, rows)))
     head = heads("Finding", "Present / absent", *(_TITLES[m] for m in measures))
     counts = f" {OTHERS_COUNT}" if reference == OTHERS else ""
-    who = "mean of the" if measures == _AREA else "pooled"
     made = Table(
-        f"The {who} readers{_where(reads)}, for each finding", (head,), tuple(body), note=f"With 95% interval.{counts}"
+        f"The {together_title(shown).lower()}{_where(reads)}, for each finding",
+        (head,),
+        tuple(body),
+        note=f"With 95% interval.{counts}",
     )
     return first_rows(made, "findings") if body else None
 

@@ -215,7 +215,8 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         return None
     scale = Scale("", null=0.0, signed=True, better=("lower", "higher"))
     styles = tuple(series_style(k) for k in range(len(reads.models) + 1))
-    groups = _groups(reads)
+    there = _with_difference(reads, outputs)
+    groups = [(title, own) for title, found in _groups(reads) if (own := [r for r in found if r in there])]
 
     def marks(output: OutputOfFinding, reference: str) -> tuple:  # type: ignore[type-arg]
         drawn = [r for r in models_of(reads, output) if r in reads.drawn(output.finding)]
@@ -256,7 +257,7 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         plot,
         key,
         name="answer",
-        caption=f"{line}{_made(reads)}",
+        caption=f"{line}{_made(reads, there)}{_empty(reads, there)}",
         title=f"The models against the {'reader' if who == 'reader' else 'pooled readers'}, by reference standard",
         note=f"Difference in sensitivity, {models} minus the {who}, at the specificity of the {who}.{_left_out(reads)}",
     )
@@ -270,8 +271,22 @@ def _left_out(reads: ReadRows) -> str:
     return f" Drawn: the {drawn} models of {len(reads.models)} with the highest mean AUC."
 
 
-def _made(reads: ReadRows) -> str:
-    own = [_label(r) for r in reads.references if r in reads.made - {OTHERS}]
+def _with_difference(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> set[str]:
+    """The reference standards with a difference that is a number."""
+    every = (
+        (ref, difference(reads, o, ref, r)) for ref in reads.references for o in outputs for r in models_of(reads, o)
+    )
+    return {ref for ref, row in every if known(row)}
+
+
+def _empty(reads: ReadRows, there: set[str]) -> str:
+    """The reference standards without a number, which are not drawn."""
+    left = [_label(r) for r in reads.references if r not in there]
+    return f" Not drawn, because no difference could be computed: {listed(left)}." if left else ""
+
+
+def _made(reads: ReadRows, there: set[str]) -> str:
+    own = [_label(r) for r in reads.references if r in there & (reads.made - {OTHERS})]
     return f" Made from reads of the readers who are evaluated, which favours them: {listed(own)}." if own else ""
 
 

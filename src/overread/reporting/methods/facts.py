@@ -60,7 +60,8 @@ def _cohort(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "heatmaps", {}
     yield ("cases_as_patients" if data.cases_are_patients else "patients_known"), {}
     if (several := _several_cases(data)) is not None:
-        yield ("several_cases" if several else "one_case_per_patient"), {}
+        single = "each_case_one_patient" if data.cases_are_patients else "one_case_per_patient"
+        yield ("several_cases" if several else single), {}
 
 
 def _several_cases(data: ReportData) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 
 from overread import codes, integrity, reporting
@@ -13,6 +14,7 @@ from overread.reporting.checklists.filled_checklists import NONE
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections import study_notes, summary
 from overread.reporting.sections.reader_results.reader_section import readers
+from overread.reporting.sections.reader_results.reader_titles import most_reads
 from tests.reporting.sections.reader_results import reader_rows
 
 
@@ -107,6 +109,18 @@ def test_the_study_in_a_sentence_names_readers_reads_and_references(calls):
         "3 readers; at most 240 reads of 114 cases per estimate; 1 finding (pneumothorax). Reference standard: the "
         "label adjudicated, the majority of the other readers (derived), the majority of the readers (derived) and "
         "Dawid–Skene (derived)."
+    )
+
+
+def test_reads_and_cases_are_those_of_one_estimate():
+    """The 705 reads of one reference standard are of 117 cases; agreement is of 120."""
+    pooled = [codes.encode(codes.note("reads_pooled", n=n)) for n in (705, 690)]
+    of = {"rater": "(readers)", "arm": "unaided", "at": "", "reference": "panel", "contrast": ""}
+    rows = [of | {"note_codes": n, "n_cases": c} for n, c in zip([*pooled, ""], [117, 119, 120], strict=True)]
+    single = of | {"rater": "r1", "note_codes": "", "n_cases": 100}
+    elsewhere = single | {"rater": "r2", "n_cases": None}  # no read in this arm
+    assert (
+        most_reads(pl.DataFrame([*rows, single, elsewhere])) == "1 reader; at most 705 reads of 117 cases per estimate"
     )
 
 

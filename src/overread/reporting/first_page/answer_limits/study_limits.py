@@ -114,6 +114,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _not_prespecified,
     _stated,
     model_limits.selected,
+    reader_limits.missing_reads,
     reader_limits.few_readers,
     _reference,
     reader_limits.subset,

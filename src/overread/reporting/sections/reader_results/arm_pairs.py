@@ -8,7 +8,7 @@ from functools import cached_property
 
 import polars as pl
 
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.first_page.first_page_parts import bounded, leading_findings
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
@@ -32,6 +32,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     ReadRows,
     arm_title,
     arms,
+    is_pooled,
     with_calls,
 )
 
@@ -100,8 +101,40 @@ class ArmPair:
         new, usual = (self.level(metric, arm) for arm in (self.new, self.usual))
         if not known(new) or not known(usual):
             return None
+        if self.own_readers(metric):  # each mean is over the readers of its arm, who are those compared
+            return new, usual
         same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
         return (new, usual) if same else None
+
+    def own_readers(self, metric: str) -> tuple[int, int] | None:
+        """How many readers the new and the usual arm have, where every reader read in one arm only; otherwise None."""
+        if code_of(self.difference(metric), "readers_within_arms") is None:
+            return None
+        new, usual = (int((self.level(metric, a) or {}).get("n_readers") or 0) for a in (self.new, self.usual))
+        return new, usual
+
+    def one_reader(self, metric: str) -> bool:
+        """Whether the number of the readers together is that of a single reader, and no mean."""
+        return int((self.difference(metric) or {}).get("n_readers") or 0) == 1
+
+    def pooled(self, metric: str) -> bool:
+        """Whether reads were pooled from readers with unequal numbers of them: no mean of the readers' own values."""
+        return is_pooled(self.difference(metric)) or any(
+            is_pooled(self.level(metric, a)) for a in (self.new, self.usual)
+        )
+
+    def together(self, metric: str) -> str:
+        """What the readers together are, as the name of a row."""
+        if self.one_reader(metric):
+            return "One reader"
+        return "Pooled readers" if self.pooled(metric) else "Mean of the readers"
+
+    def measure_of_readers(self, metric: str) -> str:
+        """The measure of the readers together, within a sentence."""
+        name = MEASURES[metric]
+        if self.one_reader(metric):
+            return f"{name} of the one reader compared"
+        return f"{name} of the pooled readers" if self.pooled(metric) else f"mean {name} of the readers"
 
     def readers(self) -> list[str]:
         """The readers with a number in either arm, by name."""
@@ -202,6 +235,9 @@ def compared_readers(evidence: ReportData) -> int:
     first = leading_pair(evidence)
     row = (first.difference(first.leading_measure) if first else None) or {}
     return int(row.get("n_readers") or 0)
+
+
+POOLED_TERM = "All reads together: a reader with more reads counts more."
 
 
 def _best(rows: Iterable[Row]) -> Row | None:

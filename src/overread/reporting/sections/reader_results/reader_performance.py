@@ -38,6 +38,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     few_reads,
     in_sentence,
     in_words,
+    is_pooled,
     most_reads,
     own_reference,
     pooling,
@@ -104,7 +105,7 @@ def answer(found: Sequence[ReadRows], shown: Shown) -> str:
         said = []
         for reads in fair:
             rows = {m: _known_rows(reads, reference, m) for m in _MEASURES if reference in reads.references}
-            measured = [f"{_NAMES[m]} {_range(reads, own)}" for m, own in rows.items() if own]
+            measured = [f"{_name(m, own)} {_range(reads, own)}" for m, own in rows.items() if own]
             where = "" if reads.only else f" {arm_words(reads.arm)}"
             said += [f"a {listed(measured)}{where}"] if measured else []
         if said:
@@ -112,7 +113,11 @@ def answer(found: Sequence[ReadRows], shown: Shown) -> str:
     return ""
 
 
-_NAMES = {"sensitivity": "sensitivity", "specificity": "specificity", "auc": "mean AUC"}
+def _name(metric: str, rows: Sequence[Row]) -> str:
+    """A measure of the readers together, within a sentence."""
+    if metric != "auc":
+        return metric
+    return "pooled AUC" if any(map(is_pooled, rows)) else "mean AUC"
 
 
 def _known_rows(reads: ReadRows, reference: str, metric: str) -> list[Row]:
@@ -275,7 +280,9 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
         "Reference standard", *(["Arm"] if several else []), "Present / absent", *(_TITLES[m] for m in shown)
     )
     others = any(OTHERS in reads.references for reads in found)
-    pooled = "Pooled reads, with bootstrap CIs; the comparison of arms has the mean of the readers, with t intervals."
+    pooled = (
+        "Pooled reads, with bootstrap CIs; the comparison of arms treats readers and cases as random, with t intervals."
+    )
     graded = all(reads.graded(f) for reads in found for f in reads.findings)
     remark = " ".join(t for t in (OTHERS_COUNT if others else "", pooled if compared and not graded else "") if t)
     return table("Readers together, by reference standard, with CIs.", (titles,), body, remark=remark)

@@ -30,6 +30,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arm_title,
     classes_of,
     in_sentence,
+    is_pooled,
     output_title,
     point_title,
     reader_title,
@@ -237,7 +238,8 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
 
 def together_title(rows: Sequence[Row | None]) -> str:
     """What the numbers of all readers are: of their pooled reads, or their mean."""
-    return "Mean of the readers" if any(row and value_at(row["at"], "test") for row in rows) else "Pooled readers"
+    tested = any(row and value_at(row["at"], "test") for row in rows)
+    return "Mean of the readers" if tested and not any(map(is_pooled, rows)) else "Pooled readers"
 
 
 def _mean(rows: dict[Any, Any], metric: str, reader: str) -> Row | None:

@@ -352,6 +352,11 @@ def output_title(rater: str) -> str:
     return model + bracket + mapping.replace("_", " ")
 
 
+def is_pooled(row: Row | None) -> bool:
+    """Whether a number of the readers together is of reads that were pooled from readers with unequal numbers."""
+    return code_of(row, "readers_pooled") is not None
+
+
 def classes_of(row: Row | None) -> Cell:
     """How many cases are present and absent; nothing of several readers under the majority of the others.
 
@@ -411,24 +416,18 @@ def threshold_of(row: Row) -> str:
 
 
 def most_reads(rows: pl.DataFrame) -> str:
-    """How many readers, reads and cases the rows of an arm are based on, in words."""
+    """How many readers the rows of an arm are about, and the reads and cases of the estimate with most, in words."""
     own = pl.col("n_cases").is_not_null() & (pl.col("contrast") == "")  # reads of the arm, and no difference of arms
     single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model", own)
     second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
     people = len({*single["rater"], *second} - {""})
-    found = rows.select("note_codes", "n_cases").unique(maintain_order=True).to_dicts()
-    pooled = [(int(str(code["n"])), r["n_cases"] or 0) for r in found if (code := code_of(r, "reads_pooled"))]
+    counted = rows.select("note_codes", "n_cases").unique(maintain_order=True).drop_nulls("n_cases").to_dicts()
+    pooled = [(int(str(c["n"])), row["n_cases"]) for row in counted if (c := code_of(row, "reads_pooled"))]
     cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
-    if not cases:
-        return plural(people, "reader")
-    reads, read_cases = max(pooled, default=(0, 0))
+    most, cases = max(pooled, default=(0, cases))  # both of one estimate
+    reads = f"{count(most)} reads of " if most else ""
     unit = "cases" if cases != 1 else "case"
-    most = f"{count(cases)} {unit}"
-    if reads and read_cases == cases:
-        most = f"{count(reads)} reads of {most}"
-    elif reads:  # of one estimate the reads, of another the cases
-        most = f"{count(reads)} reads (of {plural(read_cases, 'case')}) and at most {most}"
-    return f"{plural(people, 'reader')}; at most {most} per estimate"
+    return plural(people, "reader") + (f"; at most {reads}{count(cases)} {unit} per estimate" if cases else "")
 
 
 def _with_notes(rows: pl.DataFrame) -> list[Row]:
