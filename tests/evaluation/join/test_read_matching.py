@@ -149,7 +149,7 @@ def test_what_is_left_out_is_counted():
     assert made["cases", "fracture: read, but not labelled by own"] == 1
     few = "pneumothorax: fewer than two votes of other readers, excluded from the comparison with the other readers"
     assert made["reads", few] == 3
-    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, point without interval"
+    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, no interval of the rate among them"
     assert made["readers", few] == 2
 
 

@@ -143,7 +143,7 @@ def test_the_area_and_the_curve_weigh_a_case_by_its_reads(by_hand):
 def test_few_reads_are_a_point_without_an_interval(by_hand):
     row = one(by_hand.estimates, analysis="readers", metric="sensitivity", rater="r0", reference="own")
     assert np.isnan(row["low"])
-    assert "no CI: 2 present and 2 absent reads (at least 10 of each required)" in row["note"]
+    assert "no CI: 2 present and 2 absent reads (at least 10 of the class required)" in row["note"]
     below = one(by_hand.estimates, metric="readers_below_curve", at="cases=read", reference="own")
     assert np.isnan(below["estimate"])
     assert below["n_readers"] == 0

@@ -257,7 +257,7 @@ def test_models_and_readers_lead_with_the_difference_by_reference(evidence_folde
     evidence, page = page_of(evidence_folder, against_readers())
     assert leading(evidence) == READER_STUDY
     assert page.answer == (
-        "It depends on the reference standard: by the label panel the sensitivity of the models is lower (acme for "
+        "It depends on the reference standard: by the label panel the sensitivity of the model is lower (acme for "
         "mass: −0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, "
         "+0.05 to +0.15)."
     )
@@ -295,6 +295,33 @@ def test_readers_in_two_arms_lead_before_the_models(evidence_folder):
     reader = page.figure.numbers.filter(pl.col("row") == "r1")
     assert reader["estimate"].to_list()[-1] == pytest.approx(0.044)
     assert math.isnan(reader["low"].to_list()[-1])  # no row has this interval
+
+
+def test_the_page_of_two_arms_has_the_models_and_the_cases_with_the_finding(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *in_two_arms()]
+    _, page = page_of(evidence_folder, rows)
+    assert page.more.endswith("Reference standard: the label panel. acme is evaluated in the sections below.")
+    assert page.table.note == "With 95% interval. Cases with / without the finding: 40 / 160."
+    model = {**READS, "level": "unaided", "finding": "mass", "rater": "acme", "reference": "panel"}
+    less = row(
+        "auc_difference", 0.009, -0.03, 0.048, at="test=obuchowski-rockette", contrast="rater:(readers)", **model
+    )
+    _, page = page_of(evidence_folder, [*rows, less])
+    assert page.more.endswith(
+        "AUC, model minus the mean of the readers in unaided reading: acme +0.009 (95% interval −0.030 to +0.048)."
+    )
+    _, page = page_of(evidence_folder, [*against_readers(), *in_two_arms()])
+    assert page.more.endswith(
+        "Models and readers in unaided reading, at the specificity of the readers: It depends on the reference "
+        "standard: by the label panel the sensitivity of the model is lower (acme for mass: −0.20, 95% interval −0.25 "
+        "to −0.15); by the majority of the readers (derived) it is higher (+0.10, +0.05 to +0.15)."
+    )
+    two = [{**r, "finding": "nodule", "n_present": 7, "n_absent": 9} for r in in_two_arms()]
+    _, page = page_of(evidence_folder, [*in_two_arms(), *two])
+    assert page.table.note == "With 95% interval."
+    assert [r[0].note for r in page.table.rows] == [
+        "Cases with / without the finding: 40 / 160", "Cases with / without the finding: 7 / 9",
+    ]  # fmt: skip
 
 
 def test_a_hypothesis_that_is_asked_first_leads_before_the_arms(evidence_folder):
@@ -361,7 +388,7 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     ]  # fmt: skip
     _, page = page_of(evidence_folder, rows)
     assert page.answer == (
-        "It depends on the reference standard: by the label truth the sensitivity of the models is higher (acme for "
+        "It depends on the reference standard: by the label truth the sensitivity of the model is higher (acme for "
         "mass: +0.20, 95% interval +0.15 to +0.25); by the majority of the readers (derived) it is lower (−0.10, "
         "−0.15 to −0.05)."
     )
@@ -438,7 +465,7 @@ def test_intervals_that_are_not_on_opposite_sides_are_two_results_and_no_depende
     folder = evidence_folder(rows, settings={"reference": "nih"})
     page = leading_page(read_evidence(folder, {}))
     assert page.answer == (
-        "By the label nih the sensitivity of the models is neither lower nor higher with the whole interval (acme for "
+        "By the label nih the sensitivity of the model is neither lower nor higher with the whole interval (acme for "
         "mass: +0.10, 95% interval −0.06 to +0.30). By the label adjudicated it is lower (−0.20, −0.25 to −0.15). The "
         "difference between the two reference standards was not tested."
     )
@@ -485,7 +512,55 @@ def test_only_intervals_on_opposite_sides_make_the_answer_depend_on_the_referenc
         for r in against_readers()
     ]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.startswith("By the label panel the sensitivity of the models is neither lower nor higher")
+    assert page.answer.startswith("By the label panel the sensitivity of the model is neither lower nor higher")
+
+
+def under(reference, value, *, half=0.05, **more):
+    """The rows of `against_readers` under one reference with this difference."""
+    rows = [{**r, "reference": reference, **more} for r in against_readers() if r["reference"] == "panel"]
+    ends = {"estimate": value, "low": value - half, "high": value + half}
+    return [{**r, **ends} if r["metric"] == "sensitivity_difference" else r for r in rows]
+
+
+def test_the_second_label_is_called_the_furthest_of_the_labels_and_the_range_is_over_all(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass")]
+    rows += [*under("ct", -0.03), *under("panel", 0.004), *under("report", -0.05), *under("majority", -0.14)]
+    page = leading_page(read_evidence(evidence_folder(rows, settings={"reference": "ct"}), {}))
+    assert "By the label panel it is" in page.answer
+    assert page.table.note == (
+        "With 95% interval. By the reference standard that leads and, of the other labels, the one whose difference is "
+        "furthest from its own."
+    )
+    said = "Over 4 reference standards the difference runs from −0.14 (the majority of the readers (derived)) to 0.00 "
+    assert page.more.endswith(f"{said}(the label panel).")
+    _, page = page_of(evidence_folder, [rows[0], *under("ct", -0.03), *under("panel", 0.004)])
+    assert page.table.note == "With 95% interval."
+    assert "Over" not in page.more
+
+
+def test_labels_of_other_cases_and_readers_say_so(evidence_folder):
+    people = [{**r, "rater": "r2"} for r in under("ct", -0.3) if r["rater"] == "r1"]
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *under("ct", -0.3, n_readers=1), *people]
+    rows += under("nih", 0.1, n_readers=2, n_cases=935, n_present=57)
+    _, page = page_of(evidence_folder, rows)
+    groups = ["By the label ct: 1 of 2 readers", "By the label nih"]
+    assert [r[0].text for r in page.table.rows if r[0].kind == "group"] == groups
+    assert page.detail[0].rows[0][0].text == "ct: labels not stated as from these reads; 1 of 2 readers"
+    assert (
+        "The two reference standards are not on the same cases (mass: by the label ct 200, 40 with it; by the label "
+        "nih 935, 57 with it)."
+    ) in page.more
+
+
+def test_differences_without_an_interval_are_counted_or_given(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *under("ct", -0.3)]
+    lone = [r | NONE if r["metric"] == "sensitivity_difference" else r for r in rows]
+    _, page = page_of(evidence_folder, lone)
+    assert page.answer.endswith("a difference of −0.30. It has no interval.")
+    rows += [{**r, "rater": "beta"} for r in lone if r["rater"] == "acme"]
+    evidence, page = page_of(evidence_folder, rows)
+    assert "is lower (acme for mass: −0.30, 95% interval −0.35 to −0.25; 1 more without an interval)" in page.answer
+    assert section_answers.readers(evidence).endswith("lower in 1 and higher in 0 of 1 (1 more without an interval).")
 
 
 def decisions_against_readers():

@@ -35,6 +35,10 @@ def test_the_largest_difference_is_one_of_those_that_are_counted(evidence_folder
         "of these, for mass and acme, the label panel minus the majority of the readers (derived): +0.020 (95% "
         "interval +0.010 to +0.030)."
     )
+    lone = wide | {"low": float("nan"), "high": float("nan"), "estimate": 0.0, "rater": "same"}
+    assert "in 1 of 2 comparisons (1 more without an interval); the largest of these" in references(
+        read_evidence(evidence_folder([wide, clear, lone]), {})
+    )
     none = read_evidence(evidence_folder([wide]), {})
     assert "in none of 1 comparison; the largest, for mass and wide" in references(none)
 

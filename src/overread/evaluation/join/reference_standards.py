@@ -24,8 +24,8 @@ KEY = ("case_id", "finding")
 MAJORITY, DAWID_SKENE = "majority", "dawid-skene"
 DERIVED = (MAJORITY, DAWID_SKENE)
 OTHERS = "majority of the others"
-LEAST_OTHERS = 2  # votes of other readers of a case
 LEAST_VOTES = 3  # of a case with most votes: of one or two votes that agree, each reader agrees with the majority
+LEAST_OTHERS = 2  # votes of other readers of a case
 # Note codes: too few votes for a majority, a model that the votes do not identify
 REFUSED = {MAJORITY: "majority_refused", DAWID_SKENE: "dawid_skene_refused"}
 WEAK_PRIOR = agreement.RatePrior(sensitivity=(4, 2), specificity=(4, 2))  # modes at 3/4, with the weight of 4 cases

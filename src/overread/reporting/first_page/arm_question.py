@@ -15,6 +15,7 @@ from overread.reporting.first_page.answer_figures.arm_figure import (
     readers_table,
     several_findings,
 )
+from overread.reporting.first_page.beside_readers.reader_differences import outputs_of
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
@@ -30,6 +31,7 @@ from overread.reporting.first_page.first_page_parts import (
     undecided,
 )
 from overread.reporting.first_page.page_facts import facts
+from overread.reporting.first_page.reader_question import answer_of_differences
 from overread.reporting.number_format import capital, count, fixed, limit, listed, number, p_phrase, p_value, plural
 from overread.reporting.report_data import ReportData, Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import (
@@ -43,8 +45,11 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     minus,
     usable_pairs,
 )
+from overread.reporting.sections.reader_results.model_sentences import AGAINST
 from overread.reporting.sections.reader_results.reader_titles import (
     arm_title,
+    arms,
+    classes_of,
     in_sentence,
     in_words,
     reader_title,
@@ -251,7 +256,32 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     said += _left_out(first)
     said += _over_findings(evidence, first, same)
     said.append(f"Reference standard: {in_sentence(first.reference)}.")
-    return " ".join([*said, *agreement_of_arms(evidence)])
+    return " ".join([*said, *_models_beside(evidence, first), *agreement_of_arms(evidence)])
+
+
+def _models_beside(evidence: ReportData, first: ArmPair) -> list[str]:
+    """The models beside the readers in the usual arm, or that they are in the sections below."""
+    models = evidence.cast.raters
+    reads = next((r for r in arms(evidence) if r.arm == first.usual), None)
+    if not models or reads is None:
+        return []
+    where = arm_words(reads.arm)
+    if outputs := outputs_of(reads):
+        answer = answer_of_differences(reads, outputs)
+        return [f"Models and readers {where}, at the specificity of the readers: {answer}"]
+    rows = reads.rows(first.finding, first.reference).items()
+    less = [r for (m, _, _, against), r in rows if (m, against) == ("auc_difference", AGAINST) and known(r)]
+    if less:
+        of = f" for {in_words(first.title)}" if several_findings(evidence) else ""
+        start = f"AUC{of}, model minus the mean of the readers {where}"
+        told = [f"{r['rater']} {spelled(r, signed=True, level=k == 0)}" for k, r in enumerate(less[:_NAMED])]
+        more = f"; {plural(len(less) - _NAMED, 'more model')} in the sections below" if len(less) > _NAMED else ""
+        return [f"{start}: {listed(told)}{more}."]
+    names = listed(models) if len(models) <= _NAMED else f"The {len(models)} models"
+    return [f"{names} {'is' if len(models) == 1 else 'are'} evaluated in the sections below."]
+
+
+_NAMED = 3  # models that are named
 
 
 def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> list[str]:
@@ -290,13 +320,14 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     rows = [(c, metric, row) for c in shown for metric in MEASURES if known(row := c.difference(metric))]
     metrics = list(MEASURES)
     rows.sort(key=lambda r: (r[0].finding != first.finding, r[0].finding, metrics.index(r[1])))
-    body = []
+    body, counts = [], list(dict.fromkeys(classes_of(row).text for _, _, row in rows))
     for c, metric, row in rows:
         name = capital(MEASURES[metric])
         title = f"{name}, {in_words(c.title)}" if several else name
         kind = "strong" if c is first and metric == first.leading_measure else ""
         cells = [_level_cell(c, metric, a) for a in (c.usual, c.new)]
-        pair = minus(c) if len(pairs) > 1 else ""
+        own = _with_and_without(classes_of(row).text) if len(counts) > 1 else ""
+        pair = "; ".join(filter(None, (minus(c) if len(pairs) > 1 else "", own)))
         last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num", note=_holm(row))
         body.append((Cell(title, kind=kind, note=pair), *cells, *last))
     one = len(pairs) == 1
@@ -308,7 +339,7 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
         f"The {_together(c.together(m) for c, m, _ in rows)} in each arm",
         (heads("Measure", usual, new, less, "P"),),
         tuple(body),
-        note="With 95% interval.",
+        note=" ".join(["With 95% interval.", *(f"{_with_and_without(n)}." for n in counts if n and len(counts) == 1)]),
         remark=f"{more} {_adjusted(same)}".strip(),
     )
     return first_rows(made, "rows")
@@ -340,3 +371,8 @@ def _adjusted(same: Sequence[ArmPair]) -> str:
     over += ["findings"] if len({c.finding for c in same}) > 1 else []
     over += ["pairs of arms"] if len({(c.new, c.usual) for c in same}) > 1 else []
     return f"Holm: adjusted over {'; '.join(over or ['findings and pairs of arms'])}."
+
+
+def _with_and_without(counts: str) -> str:
+    """The cases of a row with and without the finding; "" where they differ between readers."""
+    return f"Cases with / without the finding: {counts}" if counts else ""

@@ -105,14 +105,15 @@ def readers(evidence: ReportData) -> str:
     rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
     said = []
     for reference in reads.stated or reads.references:
-        mine = [r for r in pick(rows, reference=reference).to_dicts() if bounded(r)]
-        if mine:
+        every = pick(rows, reference=reference).to_dicts()
+        if mine := [r for r in every if bounded(r)]:
             lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
-            said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {len(mine)}")
+            of = f"{len(mine)}{_lacking(every, mine)}"
+            said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {of}")
     decided = decisions_sentence(reads)
     if said:
         start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
-        told = f"{start} one side of 0: {'; '.join(said if len(said) <= 3 else (said[0], said[-1]))}."
+        told = f"{start} one side of 0: {'; '.join(said)}."
         return f"{told} {decided}".strip()
     if told := " ".join(filter(None, (without_intervals(reads), decided, graded_sentence(reads)))):
         return told
@@ -207,7 +208,8 @@ def hypothesis(evidence: ReportData) -> str:
 
 def references(evidence: ReportData) -> str:
     """The largest difference in AUC between two reference standards."""
-    rows = [r for r in pick(evidence.estimates, analysis="H2", metric="auc_difference").to_dicts() if bounded(r)]
+    every = pick(evidence.estimates, analysis="H2", metric="auc_difference").to_dicts()
+    rows = [r for r in every if bounded(r)]
     if not rows:
         return "No difference between reference standards could be computed."
     clear, most = _largest(rows)
@@ -215,9 +217,15 @@ def references(evidence: ReportData) -> str:
     finding = evidence.heading(most["finding"]).lower()
     return (
         f"The AUC differs between reference standards, with an interval without 0, in {clear or 'none'} of "
-        f"{plural(len(rows), 'comparison')}; the largest{' of these' if clear else ''}, for {finding} and "
-        f"{most['rater']}, {names[0]} minus {names[1]}: {spelled(most, signed=True)}."
+        f"{plural(len(rows), 'comparison')}{_lacking(every, rows)}; the largest{' of these' if clear else ''}, for "
+        f"{finding} and {most['rater']}, {names[0]} minus {names[1]}: {spelled(most, signed=True)}."
     )
+
+
+def _lacking(every: Sequence[Row], rows: Sequence[Row]) -> str:
+    """How many differences have no interval, and so no part in the count."""
+    n = sum(map(known, every)) - len(rows)
+    return f" ({n} more without an interval)" if n else ""
 
 
 def _largest(rows: Sequence[Row]) -> tuple[int, Row]:
@@ -228,14 +236,15 @@ def _largest(rows: Sequence[Row]) -> tuple[int, Row]:
 
 def policies(evidence: ReportData) -> str:
     """The largest change of an AUC under another treatment of uncertain labels or another label source."""
-    rows = [r for r in pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts() if bounded(r)]
+    every = pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts()
+    rows = [r for r in every if bounded(r)]
     if not rows:
         return "No change of an AUC could be computed."
     clear, most = _largest(rows)
     return (
-        f"The AUC changes, with an interval without 0, in {clear or 'none'} of {plural(len(rows), 'comparison')}; the "
-        f"largest{' of these' if clear else ''}, for {evidence.heading(most['finding']).lower()} and {most['rater']}: "
-        f"{spelled(most, signed=True)}."
+        f"The AUC changes, with an interval without 0, in {clear or 'none'} of {plural(len(rows), 'comparison')}"
+        f"{_lacking(every, rows)}; the largest{' of these' if clear else ''}, for "
+        f"{evidence.heading(most['finding']).lower()} and {most['rater']}: {spelled(most, signed=True)}."
     )
 
 

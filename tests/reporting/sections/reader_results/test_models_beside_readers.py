@@ -112,7 +112,7 @@ def test_the_estimate_against_one_reader_is_told_without_an_interval(evidence_fo
         "By the label panel, the sensitivity of acme for mass at the specificity of the reader is 0.71 and that of the "
         "reader 0.79, a difference of −0.09. It has no interval, because there is one reader."
     )
-    assert page.question == "At the specificity of the reader, is the sensitivity of the models as high?"
+    assert page.question == "At the specificity of the reader, is the sensitivity of the model as high?"
     assert page.answer == section_answers.readers(evidence) == answer
     assert "whole interval" not in page.more
     assert [c.text for c in page.table.rows[1]][2:] == ["0.80", "0.79", "0.71"]

@@ -95,7 +95,7 @@ def test_each_reader_is_in_the_forest_with_most_reads_first(calls):
 def test_notes_on_the_reference_stand_once_for_each_finding(calls):
     section = readers(calls)
     assert words(section).count("converged after 138 iterations") == 1
-    assert "no CI: fewer than 10 reads of a class" in words(section)
+    assert "no CI: fewer than 10 reads of the class" in words(section)
 
 
 def test_a_reference_made_from_the_reads_is_said_to_overestimate(calls):

@@ -6,14 +6,13 @@ import polars as pl
 
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_limits.limit_codes import noted
-from overread.reporting.first_page.first_page_parts import Limitation, bounded, constant
+from overread.reporting.first_page.answer_limits.rare_cases import FEW, rare_findings
+from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.mean_aucs import case_sites, internal_sites, model_means
 from overread.reporting.first_page.question import SEEDS, leading
 from overread.reporting.number_format import count, fixed, limit, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick
 from overread.reporting.seed_rows import rows_of_seeds, section_raters, seed_count
-
-_FEW = 50  # present cases: below, intervals are wide
 
 
 def below_chance(evidence: ReportData) -> list[Limitation]:
@@ -171,25 +170,7 @@ def few_present(evidence: ReportData) -> list[Limitation]:
         for r in sorted(rows, key=lambda r: -(r["n_present"] or 0))
         if r["n_present"] is not None
     }
-    few = {f: n for f, n in low.items() if 0 < n < _FEW and f in evidence.cast.findings}
-    if not few or evidence.cast.single:
+    text = rare_findings(evidence, {f: n for f, n in low.items() if f in evidence.cast.findings}, rows)
+    if not text or evidence.cast.single:
         return []
-    ranked = sorted(few, key=lambda f: few[f])
-    names = [f"{evidence.heading(f).lower()} ({count(few[f])})" for f in ranked]
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    wide = {r["finding"] for r in rows if bounded(r) and not constant(r)}
-    without = [evidence.heading(f).lower() for f in ranked if f not in wide]
-    if len(without) == len(ranked):
-        told = "No interval could be computed."
-    else:
-        more = f"{listed(without)} {'has' if len(without) == 1 else 'have'} none"
-        told = f"The intervals are wide{f'; {more}' if without else ''}."
-    return [
-        Limitation(
-            10,
-            "few cases of some findings",
-            f"Fewer than {_FEW} cases present:",
-            f"{listed(names[:3])}{rest}. {told}",
-            "discrimination",
-        )
-    ]
+    return [Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, "discrimination")]

@@ -38,7 +38,8 @@ def reader_made(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    numbers = {r for reads in found for r in reads.frame.filter(pl.col("estimate").is_not_nan())["reference"]}
+    there = pl.col("estimate").is_not_nan()
+    numbers = {r for x in found for r in x.frame.filter(there, pl.col("finding").is_in(list(x.shown)))["reference"]}
     shown = [r for r in dict.fromkeys(r for reads in found for r in reads.references) if r in numbers]
     own = [r for r in shown if any(r in reads.made for reads in found)]
     asked = evidence.config.get("references") or ()
@@ -155,10 +156,10 @@ def without_label(evidence: ReportData) -> list[Limitation]:
     most: dict[str, tuple[int, str]] = {}
     for code, row in account_codes(evidence, "read_not_labelled"):
         finding, reference = str(code["finding"]), str(code["reference"])
-        labelled = any(r.rows(finding, reference) for r in found if reference in r.stated)
+        labelled = any(r.rows(finding, reference) for r in found if reference in r.stated and finding in r.shown)
         if labelled and row["count"] > most.get(reference, (0, ""))[0]:
             most[reference] = row["count"], finding
-    several = len({f for reads in found for f in reads.findings}) > 1
+    several = len({f for reads in found for f in reads.shown}) > 1
     told = [
         f"{plural(n, 'case')} by {in_sentence(r)}{f' (for {evidence.heading(f).lower()})' if several else ''}"
         for r, (n, f) in most.items()

@@ -187,7 +187,7 @@ def _remarks(evidence: ReportData, found: Sequence[ReadRows]) -> list[str]:
     if any(known(row) for reads in found for row in reads.frame.to_dicts() if row["metric"] in _MEASURES):
         said.append("Predictive values are not given: whether the cases are a sample of practice is not recorded.")
     least = next((n for reads in found if (n := few_reads(reads.frame))), None)
-    said += [f"Readers with fewer than {least} reads with or without the finding have no CI."] if least else []
+    said += [f"A rate of a reader with fewer than {least} reads of its class has no CI."] if least else []
     return [*said, *_weights(found), *_refused(evidence)]
 
 

@@ -36,6 +36,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     few_reads,
     in_sentence,
     in_words,
+    most_cases,
     output_title,
     point_title,
     pooling,
@@ -81,10 +82,7 @@ def _alone(evidence: ReportData, found: list[ReadRows]) -> Section:
 def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
     """Remarks on the comparison with readers."""
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
-    whole = (
-        pl.col("reference") != "majority of the others"
-    )  # there a case can be present for one reader, absent for another
-    cases = reads.frame.filter(whole)["n_cases"].max()
+    cases = most_cases(reads)
     said = [
         f"{plural(people, 'reader')}; at most {count(cases)} cases per estimate.{_pooling(reads)}",
         *_compared(reads),
@@ -287,7 +285,7 @@ def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str]
     whose = f"each of {drawn}" if reads.undrawn else "each model"
     per = f"finding; reference standard: {in_sentence(references[0])}" if several else "reference standard"
     least = few_reads(reads.frame.filter(pl.col("finding").is_in(findings)))
-    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
+    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, drawn without CI." if few else ""
     left_out = " The other models are in the tables." if reads.undrawn else ""
     decided = any(reads.decided(f) for f in findings)
     if not any(reads.ranked(f) for f in findings):

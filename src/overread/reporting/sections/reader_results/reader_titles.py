@@ -91,6 +91,7 @@ class ReadRows:
     only: bool = True  # whether there are reads of this arm only
     named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
     undrawn: frozenset[str] = frozenset()  # models that figures leave out, because there are many
+    compared: frozenset[str] = frozenset()  # findings in which arms are compared
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -110,6 +111,11 @@ class ReadRows:
         return {
             f: tuple(sorted(own, key=lambda r: place.get(r.partition(" [")[0], len(place)))) for f, own in names.items()
         }
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The findings with results on the page: with models, those that one scores or in which arms are compared."""
+        return tuple(f for f in self.findings if self.outputs(f) or f in self.compared) or self.findings
 
     def decided(self, finding: str) -> tuple[str, ...]:
         """The outputs that are decisions without scores, which cannot be set to a rate of the readers."""
@@ -190,6 +196,7 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     rows = with_calls(rows)
     found = []
     levels = arm_order(evidence, rows["level"].unique().to_list())
+    compared = frozenset(rows.filter(pl.col("contrast").str.starts_with("arm:"))["finding"])
     for arm in levels:
         every = pick(rows, level=arm)
         policy = str(evidence.config.get("uncertain_calls") or "")
@@ -203,19 +210,22 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         shown = references(evidence, _with_results(frame))
         models, only = evidence.cast.raters, len(levels) == 1
         named, undrawn = _made_by_named(evidence) - made, frozenset(models) - {*drawn_models(evidence)}
-        found.append(
-            ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named, undrawn)
-        )
+        more = (only, named, undrawn, compared)
+        found.append(ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, *more))
     return found
 
 
 def _with_results(frame: pl.DataFrame) -> list[str]:
     """The labels, and of the derived references those with a number: one that is not identified gives no results.
 
-    One under which arms are not compared stays, so that the comparison of arms gives the reason.
+    Beside models the number is of a finding that a model scores: the page shows no others. One under which arms are not
+    compared stays, so that the comparison of arms gives the reason.
     """
     labels = [r for r in frame["reference"].unique() if r not in DERIVED]
-    shown = pl.col("estimate").is_not_nan() | pl.col("contrast").str.starts_with("arm:")
+    scored = pick(frame, arm="model")["finding"].unique()
+    number = pl.col("estimate").is_not_nan()
+    number = number & pl.col("finding").is_in(scored.implode()) if scored.len() else number
+    shown = number | pl.col("contrast").str.starts_with("arm:")
     derived = frame.filter(pl.col("reference").is_in([*DERIVED]) & shown)["reference"].unique()
     return [*labels, *derived] if set(labels) - {""} or derived.len() else frame["reference"].unique().to_list()
 
@@ -243,7 +253,7 @@ def most_cases(reads: ReadRows) -> int:
 
     Under the majority of the others a case can be present for one reader and absent for another, and counts twice.
     """
-    rows = reads.frame.filter(pl.col("reference") != OTHERS)
+    rows = reads.frame.filter(pl.col("reference") != OTHERS, pl.col("finding").is_in(list(reads.shown)))
     return max((int(n) for n in rows["n_cases"].drop_nulls()), default=0)
 
 
@@ -378,7 +388,7 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
     below = f"{expected['n']:.1f} expected cases" if expected else ""
     once = REFERENCE_NOTES if known(row) else ()  # of a missing number they may be the reason
     notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS)
-    few = [f"no CI: fewer than {code['least']} reads of a class" for code in codes_of(row) if code.name == FEW_READS]
+    few = [f"no CI: fewer than {code['least']} reads of the class" for code in codes_of(row) if code.name == FEW_READS]
     unreliable = code_of(row, "few_expected_cases")
     few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
     return replace(cell, note=below, notes=(*few, *notes))
@@ -431,7 +441,7 @@ def _with_notes(rows: pl.DataFrame) -> list[Row]:
 
 
 def few_reads(rows: pl.DataFrame) -> int | None:
-    """The number of reads of a class below which a reader has no interval, where a reader has so few."""
+    """The number of reads of a class below which its rate has no interval, where a reader has so few."""
     found = {code["least"] for row in _with_notes(rows) if (code := code_of(row, FEW_READS))}
     return int(str(next(iter(found)))) if found else None
 
