@@ -133,6 +133,11 @@ class ReportData:
         """How a finding, or the mean over findings, is headed."""
         return finding_heading(finding, self.vocabulary)
 
+    @property
+    def confidence(self) -> str:
+        """The level of the intervals: `95%`."""
+        return confidence_of(self.estimates)
+
 
 def read_evidence(
     folder: Path | str,
@@ -206,6 +211,16 @@ def once(rule: Callable[[ReportData], T]) -> Callable[[ReportData], T]:
         return value
 
     return kept
+
+
+def confidence_of(rows: pl.DataFrame) -> str:
+    """The level of the intervals of some rows of the estimates.
+
+    >>> confidence_of(pl.DataFrame({"confidence": [0.95, None]})), confidence_of(pl.DataFrame({"confidence": [0.9]}))
+    ('95%', '90%')
+    """
+    levels = rows["confidence"].drop_nulls().unique().sort().to_list()
+    return " and ".join(f"{100 * level:g}%" for level in levels or [0.95])
 
 
 @once

@@ -61,7 +61,6 @@ def arms_page(evidence: ReportData) -> FirstPage:
     first = leading_pair(evidence)
     assert first is not None
     same = [p for p in usable_pairs(evidence) if p.reference == first.reference]
-    level = next((number(c) for c in first.rows["confidence"] if c), 0.95)
     others = _against_usual(first, same)
     better = "in another arm" if len(others) > 1 else arm_words(first.new)
     return FirstPage(
@@ -74,7 +73,7 @@ def arms_page(evidence: ReportData) -> FirstPage:
         arms_figure(evidence, first),
         _table(evidence, first, same),
         readers_table(first),
-        _terms(same, level),
+        _terms(same, evidence.confidence),
     )
 
 
@@ -84,7 +83,7 @@ def _facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
     return tuple((what, str(n) if n and what == "readers" else count) for what, count in facts(evidence))
 
 
-def _terms(same: Sequence[ArmPair], level: float) -> tuple[tuple[str, str], ...]:
+def _terms(same: Sequence[ArmPair], level: str) -> tuple[tuple[str, str], ...]:
     """The measures that the page shows."""
     shown = {m for c in same for m in MEASURES if known(c.difference(m))}
     measures = [AUC_TERM] if "auc" in shown else []
@@ -339,7 +338,12 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
         f"The {_together(c.together(m) for c, m, _ in rows)} in each arm",
         (heads("Measure", usual, new, less, "P"),),
         tuple(body),
-        note=" ".join(["With 95% interval.", *(f"{_with_and_without(n)}." for n in counts if n and len(counts) == 1)]),
+        note=" ".join(
+            [
+                f"With {evidence.confidence} interval.",
+                *(f"{_with_and_without(n)}." for n in counts if n and len(counts) == 1),
+            ]
+        ),
         remark=f"{more} {_adjusted(same)}".strip(),
     )
     return first_rows(made, "rows")

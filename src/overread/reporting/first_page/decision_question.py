@@ -125,7 +125,6 @@ def decisions_page(evidence: ReportData) -> FirstPage:
     """The page of models that give decisions without scores."""
     rows = decision_rows(evidence)
     lead = rows.lead
-    level = next((number(r["confidence"]) for r in rows.rates.values() if r.get("confidence")), 0.95)
     return FirstPage(
         "Evidence report",
         str(evidence.study.get("question") or "").strip() or _question(rows),
@@ -135,7 +134,7 @@ def decisions_page(evidence: ReportData) -> FirstPage:
         _figure(rows, lead),
         decisions_table(rows),
         _detail(rows, lead),
-        (_RATES_TERM, interval_term(level), MARK_TERM),
+        (_RATES_TERM, interval_term(rows.evidence.confidence), MARK_TERM),
     )
 
 
@@ -225,13 +224,15 @@ def _figure(rows: DecisionRows, population: str) -> Figure | None:
             shown.append(ForestRow(rows.evidence.heading(finding), marks, strong=finding == MEAN))
     if not shown:
         return None
-    panels = tuple(Panel(Scale(""), f"{m.capitalize()} (95% interval)", labels=False) for m in _RATES)
+    panels = tuple(
+        Panel(Scale(""), f"{m.capitalize()} ({rows.evidence.confidence} interval)", labels=False) for m in _RATES
+    )
     styles = tuple(series_style(rows.evidence.cast.series(r)) for r in raters)
     return panel_figure(
         ForestPlot(tuple(shown), panels, styles),
         raters if len(raters) > 1 else (),
         name="answer",
-        caption="Line: 95% interval; cases of one patient are kept together.",
+        caption=f"Line: {rows.evidence.confidence} interval; cases of one patient are kept together.",
         title=f"Each finding: sensitivity and specificity of {listed(raters)}",
         note="Decisions as given, without scores.",
     )
@@ -247,7 +248,11 @@ def decisions_table(rows: DecisionRows) -> Table:
         for r in rows.raters:
             found = [rows.whole(m, r, population) for m in _RATES]
             body += [(Cell(r), *(number_cell(row, most) for row in found))] if any(found) else []
-    note = f"Mean over {plural(most, 'finding')}, with 95% interval." if most > 1 else "With 95% interval."
+    note = (
+        f"Mean over {plural(most, 'finding')}, with {rows.evidence.confidence} interval."
+        if most > 1
+        else f"With {rows.evidence.confidence} interval."
+    )
     head = heads("Model", "Sensitivity", "Specificity")
     title = "The models as a whole" if len(rows.raters) > 1 else "The model as a whole"
     return first_rows(Table(title, (head,), tuple(body), note=note), "models")
@@ -268,4 +273,4 @@ def _detail(rows: DecisionRows, population: str) -> tuple[Table, ...]:
     more = (f"{raters[0]} minus {raters[1]}", "P") if len(raters) > 1 else ()
     head = heads("Finding", "Rate", "Present / absent", *raters, *more)
     where = population_title(rows.evidence, population)
-    return (table(f"Rates of the decisions, with 95% interval: {where}.", (head,), body),)
+    return (table(f"Rates of the decisions, with {rows.evidence.confidence} interval: {where}.", (head,), body),)

@@ -209,10 +209,10 @@ RATES_TERM = (
 MARK_TERM = ("Filled and hollow marks", "A filled mark has an interval, a hollow mark has none.")
 
 
-def interval_term(level: float) -> tuple[str, str]:
+def interval_term(level: str) -> tuple[str, str]:
     """What an interval is, for the glossary."""
     return (
-        f"{100 * level:g}% interval",
+        f"{level} interval",
         "The range of values that are compatible with the data. Cases of one patient are not counted as independent. "
         "An interval of a difference that contains 0 shows neither a difference nor its absence.",
     )

@@ -51,7 +51,6 @@ def models_page(evidence: ReportData) -> FirstPage:
     figure = models_figure(means, ranked, populations)
     more = _more(means, ranked, populations, apart)
     table_shown = models_table(means, ranked, populations)
-    level = next((number(r["confidence"]) for r in means.areas.values() if r.get("confidence")), 0.95)
     return FirstPage(
         "Evidence report",
         _question(evidence, ranked, several=several),
@@ -63,7 +62,7 @@ def models_page(evidence: ReportData) -> FirstPage:
         findings_table(means, ranked, lead),
         terms=(
             _auc_term(means, ranked, lead),
-            interval_term(level),
+            interval_term(means.evidence.confidence),
             *([THRESHOLD_TERM] if _tells_rates(table_shown, more) else []),
             MARK_TERM,
         ),

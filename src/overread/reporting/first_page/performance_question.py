@@ -52,7 +52,6 @@ def performance_page(evidence: ReportData) -> FirstPage:
     reads = arms(evidence)[0]
     measures = _measures(reads)
     reference, finding = _chosen(evidence, reads, measures)
-    level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     by = in_sentence(reference)
     return FirstPage(
         "Evidence report: readers",
@@ -65,7 +64,7 @@ def performance_page(evidence: ReportData) -> FirstPage:
         _figure(reads, finding, reference, measures),
         _table(reads, reference, measures),
         _detail(reads, finding, reference, measures),
-        (_AUC_TERM if measures == _AREA else RATES_TERM, interval_term(level), MARK_TERM),
+        (_AUC_TERM if measures == _AREA else RATES_TERM, interval_term(reads.confidence), MARK_TERM),
     )
 
 
@@ -176,7 +175,7 @@ def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[st
         ForestPlot(tuple(rows), panels, (series_style(0),)),
         (),
         name="answer",
-        caption="Line: 95% interval."
+        caption=f"Line: {reads.confidence} interval."
         + (f" {left} readers with fewer reads are in the sections below." if left > 0 else ""),
         title=f"Each reader: {_words(measures)} for {reads.heading(finding).lower()}{_where(reads)}",
         note="Readers in the order of their number of reads.",
@@ -201,7 +200,7 @@ def _table(reads: ReadRows, reference: str, measures: Sequence[str]) -> Table | 
         f"The {together_title(shown).lower()}{_where(reads)}, for each finding",
         (head,),
         tuple(body),
-        note=f"With 95% interval.{counts}",
+        note=f"With {reads.confidence} interval.{counts}",
     )
     return first_rows(made, "findings") if body else None
 
@@ -213,5 +212,5 @@ def _detail(reads: ReadRows, finding: str, reference: str, measures: Sequence[st
     ]
     words = _words(measures)
     caption = f"{words[0].upper()}{words[1:]} of each reader for {reads.heading(finding).lower()}"
-    caption += f"{_where(reads)}, with 95% interval."
+    caption += f"{_where(reads)}, with {reads.confidence} interval."
     return (table(caption, (heads("Reader", *(_TITLES[m] for m in measures)),), body),) if body else ()

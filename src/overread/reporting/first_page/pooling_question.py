@@ -40,14 +40,13 @@ def pooling_page(evidence: ReportData) -> FirstPage:
     rows = _rows(evidence)
     verdict = next((v for v in evidence.verdicts.to_dicts() if v["hypothesis"] == "H1"), None)
     stated = bool(verdict and verdict["protocol_hash"])
-    level = next((number(r["confidence"]) for r in rows.values() if r.get("confidence")), 0.95)
     rule = (
         ((Facts(((("Rule of the protocol" if stated else "Rule (no protocol)"), str(verdict["rule"])),))),)
         if verdict
         else ()
     )
     pooled = ("Pooled", f"Trained on {_trained(evidence)} together.") if _trained(evidence) else None
-    terms = (AUC_TERM, _D_TERM, interval_term(level), *((pooled,) if pooled else ()), MARK_TERM)
+    terms = (AUC_TERM, _D_TERM, interval_term(evidence.confidence), *((pooled,) if pooled else ()), MARK_TERM)
     return FirstPage(
         "Evidence report: pooled training",
         str(evidence.study.get("question") or "").strip() or _CLAIM,
@@ -184,7 +183,7 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
         plot,
         key,
         name="answer",
-        caption="Line: 95% interval, on the same cases."
+        caption=f"Line: {evidence.confidence} interval, on the same cases."
         + (f" Dashed: the smallest relevant gain ({gain:g})." if gain else "")
         + (
             f" {matched} was trained on as many images as one hospital has and is not part of the rule."
@@ -225,7 +224,7 @@ def _table(evidence: ReportData) -> Table | None:
     titles = ["Training images"] if sized else []
     head = heads("Model", *titles, "Internal test", *(f"{hospital(p)}" for p in shown[1:]))
     rest = f" {len(outside) - 4} more hospitals are in the sections below." if len(outside) > 4 else ""
-    note = f"With 95% interval. {_internal(evidence)}{rest}"
+    note = f"With {evidence.confidence} interval. {_internal(evidence)}{rest}"
     return first_rows(
         Table("Mean AUC of each model, internal and at hospitals not used in training", (head,), body, note=note),
         "models",

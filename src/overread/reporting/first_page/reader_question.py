@@ -40,7 +40,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.number_format import capital, listed, number, plural
+from overread.reporting.number_format import capital, listed, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
 from overread.reporting.sections.reader_results.graded_areas import graded_reference
@@ -71,7 +71,6 @@ def readers_page(evidence: ReportData) -> FirstPage:
         return decisions_and_readers_page(evidence, reads)
     if not outputs and graded_reference(reads):
         return grades_and_readers_page(evidence, reads)
-    level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     one = people_word(reads) == "reader"
     readers = () if one else (pooled_term(pooling([reads])),)
     matched = (
@@ -89,7 +88,7 @@ def readers_page(evidence: ReportData) -> FirstPage:
         _figure(reads, outputs),
         _table(reads, outputs),
         _detail(reads, outputs),
-        (*readers, matched, interval_term(level), *_reference_terms(reads), MARK_TERM),
+        (*readers, matched, interval_term(reads.confidence), *_reference_terms(reads), MARK_TERM),
         beside=decisions_table(reads) or graded_table(reads),
     )
 
@@ -160,7 +159,7 @@ def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     said = f"The numbers are differences in sensitivity, model minus {who}, at the specificity of the {who}"
     if any_interval(reads, outputs):
         several = ends and len(counted_differences(reads, outputs, ends[0])) > 1
-        said += " (95% intervals, not adjusted for the number of comparisons)" if several else ""
+        said += f" ({reads.confidence} intervals, not adjusted for the number of comparisons)" if several else ""
         said += "; lower or higher means that the whole interval lies below or above 0"
     said += "."
     if own:
@@ -250,7 +249,7 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
     ]
     key = tuple(r if r in shown_models else "" for r in reads.models) if len(shown_models) > 1 else ()
     models = shown_models[0] if len(shown_models) == 1 else "each model"
-    line = "Line: 95% interval for readers and patients like these."
+    line = f"Line: {reads.confidence} interval for readers and patients like these."
     line = line if any_interval(reads, outputs) else "No difference has an interval."
     who = people_word(reads)
     return panel_figure(
@@ -315,7 +314,7 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     more = [plural(n, f"more {what}") for n, what in ((left, "finding"), (len(every) - len(models), "model")) if n]
     remark = f"{capital(listed(more))} in the sections below." if more else ""
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
-    note = "With 95% interval." if any_interval(reads, outputs) else ""
+    note = f"With {reads.confidence} interval." if any_interval(reads, outputs) else ""
     note += choice_of_second(reads, outputs, ends)
     note += f" {capital(listed(mapped))}." if mapped else ""
     note += f" {OTHERS_COUNT}" if OTHERS in references else ""

@@ -46,7 +46,6 @@ def seeds_page(evidence: ReportData) -> FirstPage:
     rows = rows_of_seeds(evidence)
     assert rows is not None
     lead = _lead(rows)
-    level = next((number(r["confidence"]) for r in rows.found.values() if r.get("confidence")), 0.95)
     return FirstPage(
         "Evidence report: training seeds",
         str(evidence.study.get("question") or "").strip() or _question(rows),
@@ -58,7 +57,7 @@ def seeds_page(evidence: ReportData) -> FirstPage:
         _detail(rows),
         (
             AUC_WITHIN_TERM if same_site(_first_seed(rows, lead)) else AUC_TERM,
-            interval_term(level),
+            interval_term(rows.evidence.confidence),
             _SPREAD_TERM,
             MARK_TERM,
         ),
@@ -199,7 +198,7 @@ def _figure(rows: SeedRows, population: str) -> Figure | None:
         return None
     plot = ForestPlot(
         tuple(shown),
-        (Panel(Scale("0.5 is chance, 1 complete separation"), "AUC (95% interval)"),),
+        (Panel(Scale("0.5 is chance, 1 complete separation"), f"AUC ({rows.evidence.confidence} interval)"),),
         (series_style(0), series_style(1)),
     )
     where = f": {population_title(rows.evidence, population)}" if len(rows.populations) > 1 else ""
@@ -209,7 +208,7 @@ def _figure(rows: SeedRows, population: str) -> Figure | None:
         plot,
         ("Mean over seeds", "One seed") if every else (),
         name="answer",
-        caption="Line: 95% interval, which covers the patients and not the training seeds.",
+        caption=f"Line: {rows.evidence.confidence} interval, which covers the patients and not the training seeds.",
         title=f"{capital(measure.removeprefix('the '))} of each variant{where}"
         if len(rows.variants) > 1
         else f"{measure.removeprefix('the ')} of each seed{where}",
@@ -248,7 +247,8 @@ def _table(rows: SeedRows) -> Table:
                 cells += [_mean_cell(rows, name, r, over) for r in rates]
             cells += [number_cell(rows.groups.difference(name, population), signed=True)] if groups else []
             body.append((Cell(name), *cells))
-    note = f"Means over seeds{f' and {over} findings' if over > 1 else ''}, with 95% interval for other patients."
+    note = f"Means over seeds{f' and {over} findings' if over > 1 else ''}, with {rows.evidence.confidence} interval"
+    note += " for other patients."
     head = heads("Variant" if len(rows.variants) > 1 else "Model", *titles)
     return first_rows(Table("Means over training seeds", (head,), tuple(body), note=note), "rows")
 

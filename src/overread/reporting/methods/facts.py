@@ -212,9 +212,8 @@ def _evaluation(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "minimum", {"present": config["minimum_present"], "absent": config["minimum_absent"]}
     if config.get("replicates"):
         yield "replicates", {"replicates": config["replicates"]}
-    levels = data.estimates["confidence"].drop_nulls().unique().sort().to_list()
-    confidence = " and ".join(f"{100 * v:g}%" for v in levels)
-    if levels:
+    confidence = data.confidence
+    if data.estimates["confidence"].is_not_null().any():
         yield "confidence", {"levels": confidence}
     for hypothesis in data.verdicts["hypothesis"].unique().sort():  # a rule is stated for what was asked only
         rule = {"levels": confidence, "gain": f"{config.get('smallest_worthwhile_gain', 0):g}"}

@@ -347,8 +347,8 @@ def training(evidence: ReportData) -> str:
 
 def methods(evidence: ReportData) -> str:
     """What the section is for."""
-    level = evidence.estimates["confidence"].drop_nulls()
-    return f"Intervals are at the {100 * level[0]:g}% level." if level.len() else ""
+    known_level = evidence.estimates["confidence"].is_not_null().any()
+    return f"Intervals are at the {evidence.confidence} level." if known_level else ""
 
 
 _ANSWERS: Mapping[str, Callable[[ReportData], str]] = {

@@ -38,7 +38,7 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     panels = (
         Panel(
             Scale("0.5 is chance, 1 complete separation" if metric == "auc" else ""),
-            f"{capital(name)} (95% interval)",
+            f"{capital(name)} ({pair.confidence} interval)",
             labels=False,
         ),
         Panel(Scale("", null=0.0, signed=True, better=sides), "Difference"),
@@ -49,7 +49,7 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
         plot,
         (arm_title(pair.usual), arm_title(pair.new)),
         name="answer",
-        caption=f"Line: 95% interval{'' if alone else _OF_ALL} for cases like these.",
+        caption=f"Line: {pair.confidence} interval{'' if alone else _OF_ALL} for cases like these.",
         title=f"Each reader{'' if pair.own_readers(metric) is None else ' in his or her own arm'}{of}: {name} "
         f"{arm_words(pair.usual)} and {arm_words(pair.new)}",
         note=f"Right: {minus(pair)}.",
@@ -91,7 +91,7 @@ def readers_table(pair: ArmPair) -> tuple[Table, ...]:
         body.append((Cell(reader_title(reader)), *cells, number_cell(reader_difference(pair, reader), signed=True)))
     head = heads("Reader", arm_title(pair.usual), arm_title(pair.new), minus(pair))
     name = MEASURES[metric]
-    return (table(f"{capital(name)} of each reader, with 95% interval.", (head,), body),) if body else ()
+    return (table(f"{capital(name)} of each reader, with {pair.confidence} interval.", (head,), body),) if body else ()
 
 
 def several_findings(evidence: ReportData) -> bool:

@@ -21,7 +21,7 @@ from overread.reporting.first_page.first_page_parts import (
     interval_term,
     number_cell,
 )
-from overread.reporting.number_format import number, plural
+from overread.reporting.number_format import plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.graded_areas import (
     GradedModel,
@@ -44,7 +44,6 @@ _MEAN = "Mean of the readers"
 
 def grades_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPage:
     """The page of models and readers of whom only grades are compared."""
-    level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     reference = graded_reference(reads)
     found, who = graded_models(reads, reference), people_word(reads)
     mean = [(_MEAN, "The mean of the AUCs of the readers' grades.")] if who == "readers" else []
@@ -58,7 +57,7 @@ def grades_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPage:
         _figure(reads, found),
         graded_table(reads),
         _detail(reads),
-        (AUC_TERM, *mean, interval_term(level), MARK_TERM),
+        (AUC_TERM, *mean, interval_term(reads.confidence), MARK_TERM),
     )
 
 
@@ -93,7 +92,9 @@ def graded_table(reads: ReadRows) -> Table | None:
     body = _body(reads, reference, people=False)
     if not body:
         return None
-    note = f"By {in_sentence(reference)}, with 95% interval; differences are model minus {_theirs(reads)}."
+    note = (
+        f"By {in_sentence(reference)}, with {reads.confidence} interval; differences are model minus {_theirs(reads)}."
+    )
     return first_rows(Table("AUC of the models and of the readers' grades", (_head(),), tuple(body), note=note), "rows")
 
 
@@ -145,12 +146,12 @@ def _figure(reads: ReadRows, found: Sequence[GradedModel]) -> Figure | None:
     if not rows:
         return None
     less = Scale("", null=0.0, signed=True, better=("readers higher", "model higher"))
-    panels = (Panel(Scale(""), "AUC (95% interval)", labels=False), Panel(less, "Difference"))
+    panels = (Panel(Scale(""), f"AUC ({reads.confidence} interval)", labels=False), Panel(less, "Difference"))
     return panel_figure(
         ForestPlot(tuple(rows), panels, tuple(series_style(k) for k in range(len(models) + 1))),
         (),
         name="answer",
-        caption="Line: 95% interval.",
+        caption=f"Line: {reads.confidence} interval.",
         title="AUC of each model and of the readers' grades",
         note=f"By {in_sentence(found[0].reference)}. Right: model minus {_theirs(reads)}.",
     )
@@ -162,5 +163,5 @@ def _detail(reads: ReadRows) -> tuple[Table, ...]:
     for reference in reads.references:
         if own := _body(reads, reference, people=True):
             body += [group(reference_title(reference), 5), *own]
-    caption = f"AUC by reference standard, with 95% interval; differences: model minus {_theirs(reads)}."
+    caption = f"AUC by reference standard, with {reads.confidence} interval; differences: model minus {_theirs(reads)}."
     return (table(caption, (_head(),), body),) if body else ()

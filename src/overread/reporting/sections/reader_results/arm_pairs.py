@@ -15,6 +15,7 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     at_values,
+    confidence_of,
     contrast_of,
     finding_heading,
     natural,
@@ -50,6 +51,11 @@ class ArmPair:
     reference: str
     rows: pl.DataFrame  # of this finding and reference, of every arm and rater
     title: str  # of the finding
+
+    @property
+    def confidence(self) -> str:
+        """The level of the intervals: `95%`."""
+        return confidence_of(self.rows)
 
     @cached_property
     def _found(self) -> dict[tuple[str, ...], list[Row]]:

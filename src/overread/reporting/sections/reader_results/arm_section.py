@@ -260,7 +260,7 @@ def _time_sentence(row: Row) -> str:
     """How much longer or shorter reading took; only the difference where its interval includes none."""
     change = 100 * (number(row["estimate"]) - 1)
     ends = sorted(100 * (number(row[k]) - 1) for k in ("low", "high"))
-    span = f" (95% CI {fixed(ends[0], 0, signed=True)}% to {fixed(ends[1], 0, signed=True)}%)"
+    span = f" ({100 * row['confidence']:g}% CI {fixed(ends[0], 0, signed=True)}% to {fixed(ends[1], 0, signed=True)}%)"
     span = span if ends[0] == ends[0] else " (no CI)"
     p = f", P {p_phrase(row['p'])}" if number(row["p"]) == number(row["p"]) else ""
     arm, usual = arm_words(row["arm"]), arm_words(contrast_of(row["contrast"], "arm"))

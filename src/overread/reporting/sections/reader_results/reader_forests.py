@@ -33,6 +33,7 @@ def performance_forest(
     *,
     name: str,
     caption: str,
+    confidence: str,
 ) -> Figure | None:
     """A panel per measure, a row per reader, the readers together first; None without a number.
 
@@ -46,6 +47,8 @@ def performance_forest(
         Headings of the panels.
     name, caption : str
         Name and caption of the figure.
+    confidence : str
+        The level of the intervals.
     """
     first = [(title, rows, i == 0) for i, (title, rows) in enumerate((together, *people)) if any(map(known, rows))]
     if not first:
@@ -59,7 +62,7 @@ def performance_forest(
         )
         for title, found, strong in first
     )
-    panels = tuple(Panel(Scale(""), f"{capital(m)} (95% CI)") for m in measures)
+    panels = tuple(Panel(Scale(""), f"{capital(m)} ({confidence} CI)") for m in measures)
     plot = ForestPlot(rows, panels, (series_style(OTHER_SERIES),), "Cases")
     return panel_figure(plot, (), name=name, caption=caption)
 
@@ -101,7 +104,7 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
     measure = capital(MEASURES[metric])
     sides = (f"← {arm_title(pair.usual)} higher", f"{arm_title(pair.new)} higher →")
     panels = (
-        Panel(Scale(""), f"{measure} (95% CI)", labels=False),
+        Panel(Scale(""), f"{measure} ({pair.confidence} CI)", labels=False),
         Panel(Scale("", null=0.0, signed=True, better=sides), minus(pair)),
     )
     plot = ForestPlot(tuple(rows), panels, (series_style(1), series_style(0), DIFFERENCE))

@@ -320,4 +320,6 @@ def _forest(reads: ReadRows, finding: str, reference: str) -> Figure | None:
     caption = f"{caption}{in_sentence(reference)}."
     name = f"readers-{reads.arm}-{finding}-{reference}"
     first = (together_title(all_of_them), all_of_them)
-    return performance_forest(people, first, [_TITLES[m] for m in shown], name=name, caption=caption)
+    return performance_forest(
+        people, first, [_TITLES[m] for m in shown], name=name, caption=caption, confidence=reads.confidence
+    )

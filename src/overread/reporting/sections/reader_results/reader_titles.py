@@ -21,6 +21,7 @@ from overread.reporting.report_data import (
     Row,
     at_title,
     at_values,
+    confidence_of,
     finding_heading,
     natural,
     once,
@@ -92,6 +93,11 @@ class ReadRows:
     named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
     undrawn: frozenset[str] = frozenset()  # models that figures leave out, because there are many
     compared: frozenset[str] = frozenset()  # findings in which arms are compared
+
+    @property
+    def confidence(self) -> str:
+        """The level of the intervals: `95%`."""
+        return confidence_of(self.every)
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
