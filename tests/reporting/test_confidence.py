@@ -52,7 +52,14 @@ def test_a_report_at_another_level_states_that_level_only(tmp_path, given):
     models = [tmp_path / "acme.csv", tmp_path / "beta.csv"] if given != "reads" else None
     reads = tmp_path / "reads.csv" if given != "models" else None
     ov.evaluate(
-        None, tmp_path / "labels.csv", models, reads=reads, out=tmp_path / "e", confidence=0.9, replicates=100, workers=1
+        None,
+        tmp_path / "labels.csv",
+        models,
+        reads=reads,
+        out=tmp_path / "e",
+        confidence=0.9,
+        replicates=100,
+        workers=1,
     )
     ov.report(tmp_path / "e", tmp_path / "r")
     page = re.sub(r"<svg.*?</svg>", " ", (tmp_path / "r/report.html").read_text(encoding="utf-8"), flags=re.S)

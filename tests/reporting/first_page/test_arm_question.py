@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from overread import codes
 from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
@@ -277,10 +275,3 @@ def test_weighted_cases_are_named_in_the_answer_and_in_the_sentence_for_a_paper(
     evidence, page = page_of(evidence_folder, changed({"method_code": codes.encode(method)}))
     assert "Cases are weighted by the inverse of their sampling probability." in page.more
     assert "; cases weighted by the inverse of their sampling probability; " in for_paper(pairs(evidence)[0], "auc")
-
-
-@pytest.mark.parametrize(("present", "told"), [(12, ["Fewer than 50 cases with the finding: mass (12). "]), (60, [])])
-def test_few_cases_of_a_class_are_a_limit_of_readers(evidence_folder, present, told):
-    evidence, _ = page_of(evidence_folder, [r | {"n_present": present, "n_absent": 80} for r in in_two_arms()])
-    few = [f"{x.head} {x.text}" for x in limitations(evidence) if x.short == "few cases of some findings"]
-    assert few == [f"{t}These intervals are wide." for t in told]

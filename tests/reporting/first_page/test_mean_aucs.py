@@ -73,7 +73,7 @@ def test_rates_of_models_are_compared_for_the_finding_that_all_have(evidence_fol
     aucs = [*auc(over(2)), *auc(over(2), rater="beta")]
     rows = [*aucs, *locked("acme", ["edema"], 0.8), *locked("beta", ["edema", "mass"], 0.4)]
     assert leading_page(read_evidence(evidence_folder(rows), {})).more == (
-        "At given thresholds “locked”, the sensitivity for pulmonary edema, the only finding with it in all of them, "
+        "At given thresholds “locked”, the sensitivity for pulmonary edema, the only finding for which both have it, "
         "is 0.800 (95% interval 0.700 to 0.900) for acme and 0.800 (0.700 to 0.900) for beta."
     )
 
@@ -202,8 +202,8 @@ def test_without_a_mean_over_findings_the_answer_is_about_the_finding_with_an_in
     )
     assert page.more == (
         "No mean over the 2 findings could be computed: none has at least 20 patients with it, 20 without it, and a "
-        "score of every model. At thresholds meant for 90% specificity, the sensitivity is 0.600 (95% interval 0.500 "
-        "to 0.700) for acme."
+        "score of every model. At thresholds meant for 90% specificity, the sensitivity for pulmonary edema is 0.600 "
+        "(95% interval 0.500 to 0.700) for acme (none for beta)."
     )
     assert [r[0].text for r in page.detail[0].rows] == ["Pulmonary edema", "Mass"]
     assert comparison(evidence).startswith("beta minus acme: +0.200 (95% interval +0.100 to +0.300) in AUC for pulmon")

@@ -59,6 +59,6 @@ def test_the_study_in_brief_has_the_readers_and_arms_beside_the_models(evidence_
                     reference="panel", note=pooled, n_cases=120, **READS))  # fmt: skip
     said = study_paragraph(read_evidence(evidence_folder(rows), {}))
     assert said.startswith("Up to 200 test cases of 150 patients per estimate of the models alone; 1 finding (mass). ")
-    read = "2 readers; at most 600 reads of 120 cases per estimate"
+    read = "2 readers; at most 600 reads (of 120 cases) and at most 200 cases per estimate"
     assert f"{read} in 2 arms (unaided and aided:score). " in said
     assert "Reference standard of the reads: the label panel." in said

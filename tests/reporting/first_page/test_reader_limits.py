@@ -41,6 +41,10 @@ def test_few_cases_present_among_those_read_are_a_limit_once(evidence_folder):
     (few,) = [x for x in found if x.short == "few cases of some findings"]
     assert (few.head, few.text) == ("Fewer than 50 cases present:", "mass (11). The intervals are wide.")
     assert (few.rank, few.link) == (10, "arms")
+    found = limits_of(evidence_folder, [{**r, "n_absent": 9} for r in in_two_arms()])
+    assert found["few cases without some findings"] == (
+        "Fewer than 50 cases absent: mass (9). The intervals of specificity are wide."
+    )
     found = limits_of(evidence_folder, [{**r, "n_present": 0} for r in in_two_arms()])
     assert found["findings with cases of one class"] == (
         "No case with the finding: mass. No sensitivity and no AUC can be estimated."

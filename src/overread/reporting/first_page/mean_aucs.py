@@ -37,6 +37,12 @@ class ModelMeans:
     differences: dict[tuple[str, ...], Row]  # by rater, contrast, population, finding
     finding: str  # what a headline is about: the mean over findings, or one finding where there is one, or no mean
 
+    @property
+    def title(self) -> str:
+        """The finding that a headline is about, where it is one of several; else ""."""
+        several = len(self.evidence.cast.findings) > 1
+        return self.evidence.heading(self.finding) if several and self.finding != MEAN else ""
+
     def whole(self, rater: str, population: str) -> Row | None:
         """The mean AUC of a model, or the AUC of the finding that the headline is about."""
         mean = self.areas.get((rater, population, MEAN))

@@ -35,6 +35,7 @@ from overread.reporting.first_page.mean_aucs import (
 from overread.reporting.group_rows import GroupRows
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, in_order, pick
+from overread.reporting.sections.reader_results.reader_titles import in_words
 from overread.reporting.seed_rows import section_raters, seeds_apart
 
 _SPELLED = 3  # models of which each has its rates in the answer
@@ -250,6 +251,7 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
     said: list[str] = []
     for rate in shown:
         raters = [r for r in ranked[:_SPELLED] if known(rate.rows.get((r, population)))]
+        without = [r for r in ranked[:_SPELLED] if r not in raters]
         if not raters:
             continue
         alone = rate.shared(raters, population)
@@ -257,9 +259,11 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
         values = [f"{spelled(row, level=not i and not said)}{_over(rows, row)}" for i, row in enumerate(rows.values())]
         texts = [f"{value} for {r}" for value, r in zip(values, rows, strict=True)]
         name = f" for {means.evidence.heading(alone).lower()}"
-        only = f"{name}, the only finding with it in all of them," if alone and not said else ""
+        only = f"{name}, the only finding for which {'both' if len(raters) == 2 else 'all'} have it," if alone else ""
+        only = (only or (f" for {in_words(means.title)}" if means.title else "")) if not said else ""
         mean = "mean " if means.finding == MEAN and not alone else ""
-        said.append(f"the {mean}{rate.metric}{only} is {listed(texts)}")
+        none = f" (none for {listed(without)})" if without else ""
+        said.append(f"the {mean}{rate.metric}{only} is {listed(texts)}{none}")
     where = f"{place} and at {shown[0].where}" if place else shown[0].where
     return f"{'In' if place.startswith('the ') else 'At'} {where}, {listed(said)}." if said else ""
 

@@ -29,6 +29,7 @@ def models_table(means: ModelMeans, ranked: Sequence[str], populations: Sequence
     level = f"with {means.evidence.confidence} interval."
     over = f"AUC over {plural(most_findings(areas), 'finding')}."
     mean = f"Mean over findings, {level} {over}" if most > 1 else capital(level)
+    mean = f"{means.title}, {level}" if means.title else mean
     made = Table(
         "The models as a whole" if len(ranked) > 1 else "The model as a whole",
         (heads("Model", "AUC", *titles),),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.answer_limits.limit_codes import noted
 from overread.reporting.first_page.answer_limits.rare_cases import FEW, rare_findings
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
 from overread.reporting.first_page.mean_aucs import case_sites, internal_sites, model_means
 from overread.reporting.first_page.question import SEEDS, leading
-from overread.reporting.number_format import count, fixed, limit, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, overall, pick
+from overread.reporting.number_format import capital, count, fixed, limit, listed, number, plural
+from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick
+from overread.reporting.sections.reader_results.reader_titles import in_words
 from overread.reporting.seed_rows import rows_of_seeds, section_raters, seed_count
 
 
@@ -107,6 +110,15 @@ def selected(evidence: ReportData) -> list[Limitation]:
     return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
 
 
+def _of_findings(evidence: ReportData, rows: Sequence[Row]) -> str:
+    """The findings, and the models, whose thresholds were chosen on cases of the test: `mass (B)`."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row["finding"] != MEAN and noted([row], "fitted_on_half"):
+            found.setdefault(in_words(evidence.heading(row["finding"])), []).append(row["rater"])
+    return listed([f"{title} ({listed(list(dict.fromkeys(raters)))})" for title, raters in found.items()])
+
+
 def half(evidence: ReportData) -> list[Limitation]:
     """Thresholds that were chosen on a part of the test patients."""
     rows = (
@@ -118,12 +130,15 @@ def half(evidence: ReportData) -> list[Limitation]:
         return []
     fitted, tested = int(str(found[0]["fitted"])), int(str(found[0]["tested"]))
     half = 0.45 <= fitted / (fitted + tested) <= 0.55
+    given = any(code.name == "threshold_given" for row in rows if known(row) for code in codes_of(row))
+    those = f"Those for {_of_findings(evidence, rows)}" if given else "They"
     text = (
-        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other "
+        f"{those} were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other "
         f"{count(tested)}; a locked threshold would use all."
     )
     share = "half of the patients" if half else "a part of the patients"
-    return [Limitation(9, f"thresholds chosen on {share}", f"Thresholds chosen on {share}.", text, "operating")]
+    what = "some thresholds" if given else "thresholds"
+    return [Limitation(9, f"{what} chosen on {share}", f"{capital(what)} chosen on {share}.", text, "operating")]
 
 
 def sites(evidence: ReportData) -> list[Limitation]:

@@ -43,17 +43,22 @@ def few_read(evidence: ReportData) -> list[Limitation]:
     first = leading_pair(evidence) if kind == ARMS else None
     reference = first.reference if first else found[0].references[0] if found[0].references else ""
     present: dict[str, int] = {}
+    absent: dict[str, int] = {}
     rows: list[Row] = []
     for reads in found:
         own = pick(reads.frame, reference=reference).filter(pl.col("finding").is_in(list(reads.shown)))
         rows += own.filter(pl.col("metric").str.contains("^(auc|sensitivity)")).to_dicts()
-        for f, n in own.group_by("finding").agg(pl.col("n_present").max()).drop_nulls().rows():
-            present[f] = max(n, present.get(f, 0))
+        for column, most in (("n_present", present), ("n_absent", absent)):
+            for f, n in own.group_by("finding").agg(pl.col(column).max()).drop_nulls().rows():
+                most[f] = max(n, most.get(f, 0))
     together = [r for r in rows if READERS in (r["rater"], contrast_of(r["contrast"], "rater"))]
     text = "" if reference == OTHERS else rare_findings(evidence, present, together)
     link = "arms" if kind == ARMS else "readers"
     made = Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, link)
+    without = sorted((n, evidence.heading(f).lower()) for f, n in absent.items() if n < FEW and reference != OTHERS)
+    names = f"{listed([f'{title} ({count(n)})' for n, title in without])}. The intervals of specificity are wide."
+    rest = Limitation(10, "few cases without some findings", f"Fewer than {FEW} cases absent:", names, link)
     none = [evidence.heading(f).lower() for f, n in present.items() if not n and not evidence.cast.raters]
     lone = f"{listed(none)}. No sensitivity and no AUC can be estimated."
     one = Limitation(10, "findings with cases of one class", "No case with the finding:", lone, link)
-    return [*([made] if text else []), *([one] if none else [])]
+    return [*([made] if text else []), *([rest] if without else []), *([one] if none else [])]

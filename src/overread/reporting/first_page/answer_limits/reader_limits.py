@@ -19,11 +19,9 @@ from overread.reporting.sections.reader_results.arm_sentences import missing_by_
 from overread.reporting.sections.reader_results.reader_titles import (
     DERIVED,
     OTHERS,
-    READERS,
     REFERENCE_NOTES,
     arms,
     in_sentence,
-    in_words,
 )
 
 _UNIDENTIFIED = "dawid_skene_refused"
@@ -168,25 +166,3 @@ def without_label(evidence: ReportData) -> list[Limitation]:
         return []
     text = f"{listed(told)}. Not in any result by that reference standard."
     return [Limitation(10, "cases read without a label", "Read, but without a label:", text, "account")]
-
-
-_FEW_CASES = 50  # of a class: below, intervals are wide, as for models
-
-
-def few_cases(evidence: ReportData) -> list[Limitation]:
-    """Findings of which readers alone read few cases of a class, by the stated reference standards."""
-    rows = pick(evidence.estimates, analysis="readers").filter(
-        pl.col("rater") == READERS, pl.col("contrast") == "", ~pl.col("reference").is_in(DERIVED)
-    )
-    said = []
-    for column, word in (("n_present", "with"), ("n_absent", "without")):
-        most = rows.drop_nulls(column).group_by("finding").agg(pl.col(column).max()).sort(column, "finding")
-        few = [f"{in_words(evidence.heading(f))} ({count(n)})" for f, n in most.rows() if n < _FEW_CASES]
-        rest = f" and {len(few) - 3} more" if len(few) > 3 else ""
-        said += [f"{word} the finding: {listed(few[:3])}{rest}"] if few else []
-    if not said or not evidence.cast.reads_alone:
-        return []
-    head = f"Fewer than {_FEW_CASES} cases"
-    return [
-        Limitation(10, "few cases of some findings", head, f"{'; '.join(said)}. These intervals are wide.", "readers")
-    ]

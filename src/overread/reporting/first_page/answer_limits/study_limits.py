@@ -127,7 +127,6 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     case_limits.lost,
     case_limits.not_evaluated,
     model_limits.few_present,
-    reader_limits.few_cases,
     case_limits.one_class,
     case_limits.uncomputed,
     case_limits.uncertain,
