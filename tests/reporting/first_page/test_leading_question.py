@@ -465,7 +465,7 @@ def test_intervals_that_are_not_on_opposite_sides_are_two_results_and_no_depende
     folder = evidence_folder(rows, settings={"reference": "nih"})
     page = leading_page(read_evidence(folder, {}))
     assert page.answer == (
-        "By the label nih the sensitivity of the model is neither lower nor higher with the whole interval (acme for "
+        "By the label nih the sensitivity of the model is not shown to differ: the interval includes 0 (acme for "
         "mass: +0.10, 95% interval −0.06 to +0.30). By the label adjudicated it is lower (−0.20, −0.25 to −0.15). The "
         "difference between the two reference standards was not tested."
     )
@@ -512,7 +512,7 @@ def test_only_intervals_on_opposite_sides_make_the_answer_depend_on_the_referenc
         for r in against_readers()
     ]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.startswith("By the label panel the sensitivity of the model is neither lower nor higher")
+    assert page.answer.startswith("By the label panel the sensitivity of the model is not shown to differ: the int")
 
 
 def under(reference, value, *, half=0.05, **more):
@@ -560,7 +560,22 @@ def test_differences_without_an_interval_are_counted_or_given(evidence_folder):
     rows += [{**r, "rater": "beta"} for r in lone if r["rater"] == "acme"]
     evidence, page = page_of(evidence_folder, rows)
     assert "is lower (acme for mass: −0.30, 95% interval −0.35 to −0.25; 1 more without an interval)" in page.answer
-    assert section_answers.readers(evidence).endswith("lower in 1 and higher in 0 of 1 (1 more without an interval).")
+    assert section_answers.readers(evidence) == (
+        "Sensitivity of the models at the specificity of the readers, minus that of the readers: by the label ct the "
+        "interval lies below 0 in 1 and above 0 in none of 1 comparison (1 more without an interval)."
+    )
+
+
+def test_intervals_that_all_include_0_are_told_as_such(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *under("ct", -0.02)]
+    rows += [{**r, "rater": "beta"} for r in rows if r["rater"] == "acme"]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith(
+        "By the label ct the sensitivity of the models is not shown to differ: the interval includes 0 in both "
+        "comparisons (for example, acme for mass: −0.02, 95% interval −0.07 to +0.03)."
+    )
+    assert "lower or higher" not in page.more
+    assert section_answers.readers(evidence).endswith("by the label ct the interval includes 0 in both comparisons.")
 
 
 def decisions_against_readers():

@@ -114,9 +114,7 @@ def _counted(rows: Sequence[Row]) -> str:
     if higher == len(rows):
         return f"is higher{every}"
     if not lower and not higher:
-        of = "either" if len(rows) == 2 else "any"
-        where = f" in {of} of {len(rows)} comparisons" if len(rows) > 1 else ""
-        return f"is neither lower nor higher with the whole interval{where}"
+        return f"is not shown to differ: the interval includes 0{every}"
     counted = [f"{word} in {n or 'none'}" for word, n in (("lower", lower), ("higher", higher))]
     return f"is {' and '.join(counted)} of {plural(len(rows), 'comparison')}"
 
@@ -160,7 +158,8 @@ def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     if any_interval(reads, outputs):
         several = ends and len(counted_differences(reads, outputs, ends[0])) > 1
         said += f" ({reads.confidence} intervals, not adjusted for the number of comparisons)" if several else ""
-        said += "; lower or higher means that the whole interval lies below or above 0"
+        apart = any(side(row) for end in ends or () for row in counted_differences(reads, outputs, end))
+        said += "; lower or higher means that the whole interval lies below or above 0" if apart else ""
     said += "."
     if own:
         said += f" {capital(listed(own))} {_was(own)} made from reads of {whose}, which favours them"

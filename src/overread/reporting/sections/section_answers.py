@@ -107,18 +107,26 @@ def readers(evidence: ReportData) -> str:
     for reference in reads.stated or reads.references:
         every = pick(rows, reference=reference).to_dicts()
         if mine := [r for r in every if bounded(r)]:
-            lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
-            of = f"{len(mine)}{_lacking(every, mine)}"
-            said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {of}")
+            said.append(f"by {in_sentence(reference)} {_where(mine)}{_lacking(every, mine)}")
     decided = decisions_sentence(reads)
     if said:
-        start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
-        told = f"{start} one side of 0: {'; '.join(said)}."
+        start = "Sensitivity of the models at the specificity of the readers, minus that of the readers"
+        told = f"{start}: {'; '.join(said)}."
         return f"{told} {decided}".strip()
     if told := " ".join(filter(None, (without_intervals(reads), decided, graded_sentence(reads)))):
         return told
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
+
+
+def _where(rows: Sequence[Row]) -> str:
+    """How many intervals lie below 0 and above 0, or that all include 0."""
+    below, above = (sum(side(r) == s for r in rows) for s in (-1, 1))
+    if below or above:
+        of = plural(len(rows), "comparison")
+        return f"the interval lies below 0 in {below or 'none'} and above 0 in {above or 'none'} of {of}"
+    every = f" in {'both' if len(rows) == 2 else f'all {len(rows)}'} comparisons" if len(rows) > 1 else ""
+    return f"the interval includes 0{every}"
 
 
 def calibration(evidence: ReportData) -> str:

@@ -639,7 +639,8 @@ def test_the_section_counts_where_a_model_is_lower_and_higher(given, out, read_p
     mine = rows.filter(reference="adjudicated")
     lower, higher = int((mine["high"] < 0).sum()), int((mine["low"] > 0).sum())
     assert mine.height == 5
-    told = f"by the label adjudicated lower in {lower} and higher in {higher} of 5"
+    counted = f"lies below 0 in {lower or 'none'} and above 0 in {higher or 'none'} of 5 comparisons"
+    told = f"by the label adjudicated the interval {counted if lower or higher else 'includes 0 in all 5 comparisons'}"
     assert told in reader.text
     assert reader.text.index(told) > reader.text.index("What limits this")
 
