@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from overread import codes
+from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.page_facts import facts, made_line
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.summary import study_paragraph
 from tests.reporting.first_page.test_leading_question import READS, against_readers, in_two_arms, joined, row
+from tests.reporting.first_page.test_study_limits import line
 
 
 def test_only_readers_whose_reads_are_analysed_are_counted(evidence_folder):
@@ -62,3 +64,26 @@ def test_the_study_in_brief_has_the_readers_and_arms_beside_the_models(evidence_
     read = "2 readers; at most 600 reads (of 120 cases) and at most 200 cases per estimate"
     assert f"{read} in 2 arms (unaided and aided:score). " in said
     assert "Reference standard of the reads: the label panel." in said
+
+
+def test_cases_read_that_not_every_model_scored_are_told_from_those_compared(evidence_folder):
+    rows = against_readers()
+    rows += [{**r, "rater": "beta"} for r in rows if r["rater"] == "acme"]
+    cases = [f"c{k}" for k in range(200)]
+    lost = [line("read_not_scored_by_all", 14, "cases", finding="mass")]
+    evidence = read_evidence(evidence_folder(rows, joined=joined(cases, [*cases, *"abcdefghijklmn"]), account=lost), {})
+    told = dict(facts(evidence))
+    assert told["cases compared"] == "200 of 214 read"
+    assert "cases read" not in told
+    assert "14 of 214 cases read are not compared. Not every model scored them." in study_paragraph(evidence)
+    (limit,) = [x for x in limitations(evidence) if x.short == "cases read that are not compared"]
+    assert limit.text == (
+        "Not every model scored them. The comparison leaves them out for the readers and for every model."
+    )
+
+
+def test_the_study_in_brief_says_how_many_of_all_readers_have_results_beside_models(evidence_folder):
+    rows = against_readers()
+    rows += [{**r, "rater": "r2", "finding": "fracture"} for r in rows if r["rater"] == "r1"]  # no model scores it
+    said = study_paragraph(read_evidence(evidence_folder(rows), {}))
+    assert "1 of 2 readers; at most 200 cases per estimate." in said

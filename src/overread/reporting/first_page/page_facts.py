@@ -7,6 +7,7 @@ import polars as pl
 from overread.reporting.number_format import count, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.reader_titles import OTHERS, READERS, arms, most_cases
+from overread.reporting.sections.reader_results.unscored_reads import unscored_reads
 from overread.reporting.seed_rows import rows_of_seeds, section_raters, seeds_are_models
 
 _COUNTS = (("cases", "n_cases"), ("patients", "n_patients"))
@@ -33,7 +34,7 @@ def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
     readers = _readers(evidence)
     made += [("readers", count(readers))] if readers else []
     reads = _reads(evidence)
-    made += [("cases read", count(reads))] if reads and cast.raters and not ranges else []
+    made += [_compared(evidence, reads)] if reads and cast.raters and not ranges else []
     found = arms(evidence) if readers else []
     n = len({f for each in found for f in each.shown}) or len(cast.findings)
     made += [("finding" if n == 1 else "findings", count(n))] if n else []
@@ -76,6 +77,16 @@ def _readers(evidence: ReportData) -> int:
 
 def _reads(evidence: ReportData) -> int:
     return max((most_cases(reads) for reads in arms(evidence)), default=0)
+
+
+def _compared(evidence: ReportData, most: int) -> tuple[str, str]:
+    """How many cases were read; where not every model scored them, how many of these are compared."""
+    lost = unscored_reads(evidence)
+    frames = [r.frame.filter(pl.col("reference") != OTHERS, pl.col("finding").is_in(r.shown)) for r in arms(evidence)]
+    counted = set(pl.concat(frames).filter(pl.col("n_cases") == most)["finding"])
+    if not counted or counted - set(lost):
+        return "cases read", count(most)
+    return "cases compared", f"{count(most)} of {count(max(lost[f][1] for f in counted))} read"
 
 
 def _models(evidence: ReportData) -> str:

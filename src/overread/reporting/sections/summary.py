@@ -22,6 +22,7 @@ from overread.reporting.report_data import (
 from overread.reporting.sections.duplicate_images import excluded_duplicates
 from overread.reporting.sections.reader_results.reader_titles import arms as reads_arms
 from overread.reporting.sections.reader_results.reader_titles import in_sentence, most_reads
+from overread.reporting.sections.reader_results.unscored_reads import not_compared, why_not_compared
 
 NOT_STATED = "not reported"
 _NOT_EVALUATED = ("findings_only_uncertain", "findings_without_label")
@@ -96,7 +97,10 @@ def _beside_models(evidence: ReportData) -> str:
         return ""
     rows = pl.concat([reads.frame.filter(pl.col("finding").is_in(list(reads.shown))) for reads in found])
     by = listed([in_sentence(r) for r in found[0].references])
-    return f"{most_reads(rows)}{_in_arms([r.arm for r in found])}. Reference standard of the reads: {by}."
+    everyone = {reader for reads in found for reader in reads.people()}
+    lost = f" {told} {why_not_compared(evidence)}" if (told := not_compared(evidence)) else ""
+    read = f"{most_reads(rows, len(everyone))}{_in_arms([r.arm for r in found])}.{lost}"
+    return f"{read} Reference standard of the reads: {by}."
 
 
 def _in_arms(names: list[str]) -> str:

@@ -23,6 +23,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     in_sentence,
 )
+from overread.reporting.sections.reader_results.unscored_reads import not_compared, why_not_compared
 
 _UNIDENTIFIED = "dawid_skene_refused"
 _LAST = 40  # after every other limit
@@ -146,6 +147,16 @@ def subset(evidence: ReportData) -> list[Limitation]:
     text = "Unless these were sampled at random, predictive values cannot be estimated from them."
     head = f"{count(read)} of {count(len(tested))} test cases were read."
     return [Limitation(8, "a selected sample was read", head, text, "readers")]
+
+
+def unscored(evidence: ReportData) -> list[Limitation]:
+    """Cases read that not every model scored: the readers and the other models lose them in the comparison too."""
+    head = not_compared(evidence)
+    if not head:
+        return []
+    others = " and for every model" if len(evidence.cast.raters) > 1 else " too"
+    text = f"{why_not_compared(evidence)} The comparison leaves them out for the readers{others}."
+    return [Limitation(8, "cases read that are not compared", head, text, "readers")]
 
 
 def without_label(evidence: ReportData) -> list[Limitation]:

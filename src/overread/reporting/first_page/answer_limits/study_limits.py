@@ -118,6 +118,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     reader_limits.few_readers,
     _reference,
     reader_limits.subset,
+    reader_limits.unscored,
     reader_limits.without_label,
     rare_cases.few_read,
     case_limits.own_patients,

@@ -421,8 +421,8 @@ def threshold_of(row: Row) -> str:
     return codes.render("notes", code) if code else ""
 
 
-def most_reads(rows: pl.DataFrame) -> str:
-    """How many readers, reads and cases the rows of an arm are based on, in words."""
+def most_reads(rows: pl.DataFrame, everyone: int = 0) -> str:
+    """How many readers, of everyone who read, and reads and cases the rows of an arm are based on, in words."""
     own = pl.col("n_cases").is_not_null() & (pl.col("contrast") == "")  # reads of the arm, and no difference of arms
     single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model", own)
     second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
@@ -430,8 +430,9 @@ def most_reads(rows: pl.DataFrame) -> str:
     found = rows.select("note_codes", "n_cases").unique(maintain_order=True).to_dicts()
     pooled = [(int(str(code["n"])), r["n_cases"] or 0) for r in found if (code := code_of(r, "reads_pooled"))]
     cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
+    who = plural(people, "reader") if people >= everyone else f"{count(people)} of {plural(everyone, 'reader')}"
     if not cases:
-        return plural(people, "reader")
+        return who
     reads, read_cases = max(pooled, default=(0, 0))
     unit = "cases" if cases != 1 else "case"
     most = f"{count(cases)} {unit}"
@@ -439,7 +440,7 @@ def most_reads(rows: pl.DataFrame) -> str:
         most = f"{count(reads)} reads of {most}"
     elif reads:  # of one estimate the reads, of another the cases
         most = f"{count(reads)} reads (of {plural(read_cases, 'case')}) and at most {most}"
-    return f"{plural(people, 'reader')}; at most {most} per estimate"
+    return f"{who}; at most {most} per estimate"
 
 
 def _with_notes(rows: pl.DataFrame) -> list[Row]:
