@@ -597,12 +597,12 @@ def test_decisions_beside_readers_lead_with_both_differences(evidence_folder):
     evidence, page = page_of(evidence_folder, decisions_against_readers())
     assert leading(evidence) == READER_STUDY
     said = (
-        "By the label panel, decisions minus the pooled readers: cad, sensitivity +0.05 (95% interval −0.01 to +0.11), "
+        "By the label panel, decisions minus the reader: cad, sensitivity +0.05 (95% interval −0.01 to +0.11), "
         "specificity −0.12 (−0.18 to −0.06)."
     )
     assert page.answer == said
     assert [[c.text for c in r] for r in page.table.rows[1:]] == [
-        ["Pooled readers", "0.80 (0.70–0.90)", "", "0.80 (0.70–0.90)", ""],
+        ["The reader", "0.80 (0.70–0.90)", "", "0.80 (0.70–0.90)", ""],
         ["cad", "0.85 (0.75–0.95)", "+0.05 (−0.01 to +0.11)", "0.68 (0.58–0.78)", "−0.12 (−0.18 to −0.06)"],
     ]
     assert page.figure.numbers["estimate"].to_list() == pytest.approx([0.8, 0.8, 0.85, 0.68])
@@ -614,10 +614,10 @@ def test_decisions_are_no_row_of_dashes_beside_scores_and_readers(evidence_folde
     evidence, page = page_of(evidence_folder, [*against_readers(), *own])
     assert [c.text for c in page.table.head[0]][-1] == "acme"
     assert page.beside.rows[-1][0].text == "cad"
-    assert "decisions minus the pooled readers: cad, sensitivity +0.05" in page.more
+    assert "decisions minus the reader: cad, sensitivity +0.05" in page.more
     assert [c.text for c in page.detail[0].head[0]] == ["Finding", "acme"]
     tables = [b for b in within(reader_section.readers(evidence).blocks) if isinstance(b, Table)]
-    matched = next(t for t in tables if "each model against the pooled readers, by reference" in t.caption)
+    matched = next(t for t in tables if "each model against the reader, by reference" in t.caption)
     assert "cad" not in [r[0].text for r in matched.rows]
     decided = next(t for t in tables if "decisions as given" in t.caption)
     assert [r[0].text for r in decided.rows] == ["Label panel", "The reader", "cad"]  # there is one

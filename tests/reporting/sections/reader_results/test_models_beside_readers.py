@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from overread import codes
-from overread.reporting.blocks import Paragraph, Points, Table, within
+from overread.reporting.blocks import Figure, Paragraph, Points, Table, within
 from overread.reporting.first_page.answer_limits import reader_limits
 from overread.reporting.first_page.question import READER_STUDY, leading, leading_page
 from overread.reporting.report_data import read_evidence
@@ -86,6 +88,27 @@ def test_of_one_reader_no_pooling_is_told(evidence_folder):
     names = {row[0].text for t in tables for row in t.rows}
     assert {"The reader", "r1"} <= names
     assert "Pooled readers" not in names
+    assert "Mass: each model against the reader, by reference standard." in [t.caption for t in tables]
+    assert "Model − reader" in {c.text for t in tables for c in t.head[-1]}
+    drawn = " ".join(f.caption for f in within(section.blocks) if isinstance(f, Figure))
+    assert "sensitivity of the model at the reader's specificity minus that of the reader" in drawn
+    assert "the operating point of the reader" in drawn
+    assert "pooled" not in drawn + " ".join(t.caption for t in tables)
+
+
+def test_a_key_of_the_test_stands_only_below_a_table_with_the_test(evidence_folder):
+    at = "operating_point=spec90"
+    rows = [row(m, 0.6, 0.5, 0.7, at=at, **MASS) for m in ("sensitivity", "specificity")]
+    rows += [row(f"{m}_difference", math.nan, math.nan, math.nan, at=f"{at};test=u-statistic", p=0.2,
+                 contrast="rater:(readers)", **MASS) for m in ("sensitivity", "specificity")]  # fmt: skip
+
+    def remarks(rows):
+        blocks = within(readers(read_evidence(evidence_folder([*against_readers(), *rows]), {})).blocks)
+        return [t.remark for t in blocks if isinstance(t, Table) and "threshold for" in t.caption]
+
+    assert remarks(rows) == [""]
+    tested = [r | ({"estimate": 0.1, "low": 0.0, "high": 0.2} if math.isnan(r["estimate"]) else {}) for r in rows]
+    assert remarks(tested) == ["U: CI and P of the same difference by U-statistics; readers and patients are random."]
 
 
 ONE = codes.note("no_second_reader")

@@ -25,6 +25,7 @@ from overread.reporting.sections.reader_results.given_decisions import (
     decisions_sentence,
     main_reference,
 )
+from overread.reporting.sections.reader_results.model_sentences import people_word, together_row, together_word
 from overread.reporting.sections.reader_results.reader_titles import (
     ReadRows,
     in_sentence,
@@ -44,17 +45,19 @@ def decisions_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPa
     """The page of models of which all gave decisions, and readers."""
     models = list(dict.fromkeys(o.partition(" [")[0] for f in reads.findings for o in reads.decided(f)))
     who = listed(models) if len(models) <= _SPELLED else f"{len(models)} models"
+    people = people_word(reads)
+    pooled = () if people == "reader" else (pooled_term(pooling([reads])),)
     return FirstPage(
         "Evidence report: models and readers",
         str(evidence.study.get("question") or "").strip()
-        or f"Are the decisions of {who} right as often as the calls of the readers?",
-        decisions_sentence(reads) or "No difference between decisions and the readers could be computed.",
+        or f"Are the decisions of {who} right as often as the calls of the {people}?",
+        decisions_sentence(reads) or f"No difference between decisions and the {people} could be computed.",
         _WITHOUT_CURVE,
         (),
         _figure(reads, models),
         decisions_table(reads),
         _detail(reads),
-        (pooled_term(pooling([reads])), RATES_TERM, interval_term(reads.confidence), MARK_TERM),
+        (*pooled, RATES_TERM, interval_term(reads.confidence), MARK_TERM),
     )
 
 
@@ -64,8 +67,9 @@ def decisions_table(reads: ReadRows) -> Table | None:
     body = _body(reads, reference)
     if not body:
         return None
-    note = f"By {in_sentence(reference)}, with {reads.confidence} interval; differences are model minus readers."
-    return first_rows(Table("Decisions beside the pooled readers", (_head(),), tuple(body), note=note), "rows")
+    who = people_word(reads)
+    note = f"By {in_sentence(reference)}, with {reads.confidence} interval; differences are model minus {who}."
+    return first_rows(Table(f"Decisions beside {together_word(reads)}", (_head(),), tuple(body), note=note), "rows")
 
 
 def _head() -> tuple[Cell, ...]:
@@ -79,7 +83,7 @@ def _body(reads: ReadRows, reference: str) -> list[tuple[Cell, ...]]:
         own = [d for d in found if d.finding == finding]
         body.append(group(reads.heading(finding), 5))
         readers = [number_cell(own[0].pooled(m), digits=2) for m in RATES]
-        body.append((Cell("Pooled readers", "strong"), readers[0], Cell(""), readers[1], Cell("")))
+        body.append((Cell(together_row(reads), "strong"), readers[0], Cell(""), readers[1], Cell("")))
         body += [(Cell(output_title(d.rater)), *_cells(d)) for d in own]
     return body
 
@@ -101,7 +105,7 @@ def _figure(reads: ReadRows, models: list[str]) -> Figure | None:
         own = [d for d in found if d.finding == finding]
         rows.append(ForestRow(reads.heading(finding)))
         pooled = tuple((mark_of(own[0].pooled(m), len(models), digits=2),) for m in RATES)
-        rows.append(ForestRow("Pooled readers", pooled, strong=True))
+        rows.append(ForestRow(together_row(reads), pooled, strong=True))
         for d in own:
             series = models.index(d.rater.partition(" [")[0])
             rows.append(ForestRow(output_title(d.rater), tuple((mark_of(d.rate(m), series, digits=2),) for m in RATES)))
@@ -114,7 +118,7 @@ def _figure(reads: ReadRows, models: list[str]) -> Figure | None:
         (),
         name="answer",
         caption=f"Line: {reads.confidence} interval for readers and patients like these.",
-        title="Each model and the pooled readers: sensitivity and specificity",
+        title=f"Each model and {together_word(reads)}: sensitivity and specificity",
         note=f"Decisions as given, without scores; by {in_sentence(reference)}.",
     )
 
@@ -125,8 +129,8 @@ def _detail(reads: ReadRows) -> tuple[Table, ...]:
     for reference in reads.references:
         if own := _body(reads, reference):
             body += [group(reference_title(reference), 5), *own]
-    caption = f"Decisions and pooled readers, by reference standard, with {reads.confidence} interval"
-    caption += "; differences: model minus readers."
+    caption = f"Decisions and {together_word(reads)}, by reference standard, with {reads.confidence} interval"
+    caption += f"; differences: model minus {people_word(reads)}."
     return (table(caption, (_head(),), body),) if body else ()
 
 

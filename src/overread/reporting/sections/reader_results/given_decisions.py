@@ -12,6 +12,7 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.first_page_parts import bounded, side, spelled
 from overread.reporting.number_format import fixed, listed, number, plural
 from overread.reporting.report_data import DECISION, Row
+from overread.reporting.sections.reader_results.model_sentences import together_word
 from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, in_sentence, output_title
 
 RATES = ("sensitivity", "specificity")
@@ -65,7 +66,7 @@ def decisions_sentence(reads: ReadRows) -> str:
         models = list(dict.fromkeys(d.rater.partition(" [")[0] for d in found))
         who = listed(models) if len(models) <= _SPELLED else f"{len(models)} models"
         ranges = "; ".join(t for m in RATES if (t := _range(reads, found, m)))
-        return f"{start} of {who} minus the pooled readers: {ranges}."
+        return f"{start} of {who} minus {together_word(reads)}: {ranges}."
     several = len(reads.findings) > 1
     said: list[str] = []
     for d in found:
@@ -74,7 +75,7 @@ def decisions_sentence(reads: ReadRows) -> str:
         level = not said
         each = [f"{m} {spelled(row, digits=2, signed=True, level=level and k == 0)}" for k, (m, row) in enumerate(rows)]
         said.append(f"{output_title(d.rater)}{about}, {', '.join(each)}")
-    return f"{start} minus the pooled readers: {'; '.join(said)}."
+    return f"{start} minus {together_word(reads)}: {'; '.join(said)}."
 
 
 def _range(reads: ReadRows, found: Sequence[DecidedOutput], metric: str) -> str:

@@ -11,6 +11,7 @@ from overread.reporting.blocks import Cell, Table, group, heads, table
 from overread.reporting.estimate_cells import known
 from overread.reporting.number_format import fixed, number, p_phrase
 from overread.reporting.report_data import Row, pick
+from overread.reporting.sections.reader_results.model_sentences import people_word, together_row, together_word
 from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
     OTHERS_COUNT,
@@ -38,16 +39,16 @@ def matched_table(reads: ReadRows, finding: str) -> Table:
         body += _grouped(reads, finding, reference, f"{reference_title(reference)}{own}")
     first = next(iter(reads.ranked(finding)), "")
     no_curve = OTHERS in reads.references and ("auc", "", first, "") not in reads.rows(finding, OTHERS)
-    caption = f"{reads.heading(finding)}: each model against the pooled readers, by reference standard."
-    return _matched(caption, body, _others_remark(reads.references, no_curve))
+    caption = f"{reads.heading(finding)}: each model against {together_word(reads)}, by reference standard."
+    return _matched(reads, caption, body, _others_remark(reads.references, no_curve))
 
 
 def first_reference_table(reads: ReadRows, findings: Iterable[str]) -> Table:
     """The models at the readers' specificity and sensitivity under the first reference standard, per finding."""
     reference = reads.references[0]
     body = [row for f in findings for row in _grouped(reads, f, reference, reads.heading(f))]
-    caption = f"Each model against the pooled readers, by finding; reference standard: {in_sentence(reference)}."
-    return _matched(caption, body, _others_remark((reference,), no_curve=False))
+    caption = f"Each model against {together_word(reads)}, by finding; reference standard: {in_sentence(reference)}."
+    return _matched(reads, caption, body, _others_remark((reference,), no_curve=False))
 
 
 def _others_remark(references: Sequence[str], no_curve: bool) -> str:
@@ -65,26 +66,24 @@ def _grouped(reads: ReadRows, finding: str, reference: str, title: str) -> list[
     return [group(title, 7), _average_row(reads, rows), *outputs]
 
 
-def _matched(caption: str, body: Sequence[tuple[Cell, ...]], remark: str) -> Table:
-    head = heads("", "Present / absent", "AUC", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
+def _matched(reads: ReadRows, caption: str, body: Sequence[tuple[Cell, ...]], remark: str) -> Table:
+    who = people_word(reads)
+    less, whose = f"Model − {who}", "reader’s" if who == "reader" else "readers’"
+    head = heads("", "Present / absent", "AUC", "Sensitivity", less, "Specificity", less)
     top = (
         Cell(""),
         Cell(""),
         Cell(""),
-        Cell("at the readers’ specificity", "group", span=2),
-        Cell("at the readers’ sensitivity", "group", span=2),
+        Cell(f"at the {whose} specificity", "group", span=2),
+        Cell(f"at the {whose} sensitivity", "group", span=2),
     )
     return table(caption, (top, head), body, remark=remark, compact=True)
 
 
 def _average_row(reads: ReadRows, rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
     up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-    first = Cell(_together(reads), "strong"), replace(classes_of(up), note=reads_of(up)), Cell("")
+    first = Cell(together_row(reads), "strong"), replace(classes_of(up), note=reads_of(up)), Cell("")
     return *first, reads_cell(up), Cell(""), reads_cell(across), Cell("")
-
-
-def _together(reads: ReadRows) -> str:
-    return "Pooled readers" if len(reads.people()) > 1 else "The reader"
 
 
 def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ...]:
@@ -122,16 +121,17 @@ def threshold_table(reads: ReadRows, finding: str, at: str) -> Table:
         body.append(group(reference_title(reference), 5))
         up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
         if up and all(rows["sensitivity", at, o, ""]["n_cases"] == up["n_cases"] for o in mine):
-            body.append((Cell(_together(reads), "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
+            body.append((Cell(together_row(reads), "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
         for o in mine:
             cells = []
             for metric in ("sensitivity", "specificity"):
-                less = reads_cell(rows.get((f"{metric}_difference", at, o, AGAINST)), signed=True)
+                change = reads_cell(rows.get((f"{metric}_difference", at, o, AGAINST)), signed=True)
                 tested = _tested(rows.get((f"{metric}_difference", test, o, AGAINST)))
-                cells += [reads_cell(rows.get((metric, at, o, ""))), replace(less, note=tested)]
+                cells += [reads_cell(rows.get((metric, at, o, ""))), replace(change, note=tested)]
             body.append((Cell(output_title(o), note=threshold_of(rows["sensitivity", at, o, ""])), *cells))
-    head = heads("", "Sensitivity", "Model − readers", "Specificity", "Model − readers")
-    caption = f"{reads.heading(finding)}, {point_title(at)}: each model against the pooled readers."
+    less = f"Model − {people_word(reads)}"
+    head = heads("", "Sensitivity", less, "Specificity", less)
+    caption = f"{reads.heading(finding)}, {point_title(at)}: each model against {together_word(reads)}."
     return table(caption, (head,), body, remark=_frozen_remark(reads, finding, test), compact=True)
 
 
@@ -145,7 +145,7 @@ def _tested(row: Row | None) -> str:
 
 
 def _frozen_remark(reads: ReadRows, finding: str, test: str) -> str:
-    rows = pick(reads.frame, finding=finding, at=test)
+    rows = pick(reads.frame, finding=finding, at=test).filter(pl.col("estimate").is_not_nan())
     if rows.is_empty():
         return ""
     said = "U: CI and P of the same difference by U-statistics; readers and patients are random"

@@ -18,6 +18,16 @@ def people_word(reads: ReadRows) -> str:
     return "reader" if len(reads.people()) == 1 else "readers"
 
 
+def together_word(reads: ReadRows) -> str:
+    """The readers together, in a sentence: the reads of one reader are not pooled."""
+    return "the reader" if people_word(reads) == "reader" else "the pooled readers"
+
+
+def together_row(reads: ReadRows) -> str:
+    """The readers together, at the head of a row."""
+    return "The reader" if people_word(reads) == "reader" else "Pooled readers"
+
+
 def without_intervals(reads: ReadRows) -> str:
     """The differences in sensitivity at the readers' specificity under the first reference that has any, and why there
     is no interval; "" without a difference.

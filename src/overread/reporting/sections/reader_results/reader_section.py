@@ -25,6 +25,7 @@ from overread.reporting.sections.reader_results.matched_tables import (
     matched_table,
     threshold_table,
 )
+from overread.reporting.sections.reader_results.model_sentences import people_word, together_word
 from overread.reporting.sections.reader_results.reader_performance import answer, performance_blocks
 from overread.reporting.sections.reader_results.reader_tables import agreement_blocks, others_blocks
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -179,9 +180,11 @@ def _difference_forest(reads: ReadRows, lines: Sequence[Line], model: str) -> Fi
     """The forest of all models, or of one."""
     own = [reference_title(r) + (" †" if r in reads.made - {OTHERS} else "") for r in reads.references]
     dagger = " †: made from reads of these readers, which favours them." if any("†" in o for o in own) else ""
+    who = people_word(reads)
+    whose, people = ("reader's", "the reader") if who == "reader" else ("readers'", "pooled readers")
     caption = (
-        f"{model or 'Models'} and pooled readers: sensitivity of the model at the readers' specificity minus that of "
-        f"the readers, with CIs, by reference standard.{dagger}"
+        f"{model or 'Models'} and {people}: sensitivity of the model at the "
+        f"{whose} specificity minus that of the {who}, with CIs, by reference standard.{dagger}"
     )
     scale = Scale("Difference in sensitivity", null=0.0, signed=True, better=("← readers better", "model better →"))
     name = "-".join(filter(None, ("readers", reads.arm, "difference", model)))
@@ -287,6 +290,7 @@ def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str]
     least = few_reads(reads.frame.filter(pl.col("finding").is_in(findings)))
     hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, drawn without CI." if few else ""
     left_out = " The other models are in the tables." if reads.undrawn else ""
+    person = "the reader" if people_word(reads) == "reader" else "each reader"
     decided = any(reads.decided(f) for f in findings)
     if not any(reads.ranked(f) for f in findings):
         curves = f"{'D' if several else 'd'}ecisions of {whose}"
@@ -294,8 +298,8 @@ def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str]
         curves = f"ROC curve of {whose} on the read cases, with pointwise confidence bands"
         curves += ", or its decisions as a point" if decided else ""
     return (
-        f"{'' if several else f'{reads.heading(findings[0])}: '}{curves}, and the operating point of each reader, a "
-        f"panel per {per}. Dotted: sensitivity and specificity of the pooled readers.{left_out}{hollow}"
+        f"{'' if several else f'{reads.heading(findings[0])}: '}{curves}, and the operating point of {person}, a "
+        f"panel per {per}. Dotted: sensitivity and specificity of {together_word(reads)}.{left_out}{hollow}"
     )
 
 
@@ -308,9 +312,8 @@ def _series(reads: ReadRows, outputs: Sequence[str]) -> tuple[int, ...]:
 
 def _spoken(panel: reader_roc.RocPanel) -> str:
     mean = panel.average
-    at = (
-        f"pooled readers: sensitivity {fixed(mean.y)}, specificity {fixed(1 - mean.x)}" if mean else "no pooled readers"
-    )
+    who = "reader" if len(panel.readers) == 1 else "pooled readers"
+    at = f"{who}: sensitivity {fixed(mean.y)}, specificity {fixed(1 - mean.x)}" if mean else f"no {who}"
     return ", ".join([at, plural(len(panel.readers), "reader"), *(text for _, text in panel.labels)])
 
 

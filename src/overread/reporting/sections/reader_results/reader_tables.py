@@ -437,7 +437,8 @@ def _with_models(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[
         body = [(*r[:3], *r[4:]) for r in body] if alone else body
         return [table(f"{what}{where}.", (heads(*names, *kinds),), body, compact=True)] if body else []
 
-    pooled = "Agreement of the pooled reads with each model's calls"
+    reads = "the reader" if len(people) == 1 else "the pooled reads"
+    pooled = f"Agreement of {reads} with each model's calls"
     main, more = (even, frozen) if even else (frozen, [])
     second = made(more, [READERS], pooled)
     each = made([*even, *frozen], people, "Agreement of each reader with each model's calls")
@@ -445,12 +446,12 @@ def _with_models(evidence: ReportData, frame: pl.DataFrame, where: str) -> list[
     if len(main) > _MOST_ROWS:  # the leading model's rows stand for the others, which are in the appendix
         lead = evidence.cast.lead
         own = [k for k in main if _model_of(k[1]).partition(" [")[0] == lead]
-        blocks += made(own, [READERS], f"Agreement of the pooled reads with the calls of {lead}")
-        blocks.append(appendix("Agreement of the pooled reads with every model", made(main, [READERS], pooled)))
+        blocks += made(own, [READERS], f"Agreement of {reads} with the calls of {lead}")
+        blocks.append(appendix(f"Agreement of {reads} with every model", made(main, [READERS], pooled)))
     else:
         blocks += made(main, [READERS], pooled)
     blocks += (
-        [appendix("Agreement of the pooled reads with the models at the thresholds of the models", tuple(second))]
+        [appendix(f"Agreement of {reads} with the models at the thresholds of the models", tuple(second))]
         if second
         else []
     )
