@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from overread.reporting.first_page.answer_limits import case_limits, model_limits, rare_cases, reader_limits
+from overread.reporting.first_page.answer_limits import (
+    call_limits,
+    case_limits,
+    model_limits,
+    rare_cases,
+    reader_limits,
+)
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, leading
@@ -115,6 +121,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     _stated,
     model_limits.selected,
     reader_limits.missing_reads,
+    call_limits.uncertain_calls,
     reader_limits.few_readers,
     _reference,
     reader_limits.subset,

@@ -43,6 +43,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     reads_cell,
     reference_title,
 )
+from overread.reporting.sections.reader_results.uncertain_calls import counted_calls
 
 _TITLE = "Comparison of arms"
 _OBUCHOWSKI_ROCKETTE = "test=obuchowski-rockette"
@@ -91,7 +92,8 @@ def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool, variance
     if pair.leave_one_out:
         blocks.append(Paragraph(_LEFT_OUT))
     blocks += [_means_table(pair), *_margins(pair)]
-    said = [for_paper(pair, m, patients=not evidence.cases_are_patients) for m in pair.measures]
+    patients, uncertain = not evidence.cases_are_patients, counted_calls(evidence).get(pair.finding, (0, ""))[1]
+    said = [for_paper(pair, m, patients=patients, uncertain=uncertain) for m in pair.measures]
     if any(said):
         blocks += [Paragraph("For a manuscript:", kind="small"), *(Paragraph(text) for text in said if text)]
     if "auc" in pair.measures:

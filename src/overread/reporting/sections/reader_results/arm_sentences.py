@@ -40,7 +40,7 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     return f"{where}{first}, {words}."
 
 
-def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
+def for_paper(pair: ArmPair, metric: str, *, patients: bool = True, uncertain: str = "") -> str:
     """The comparison by one measure as a sentence of a results section.
 
     Parameters
@@ -51,6 +51,8 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
         The measure, which has a difference.
     patients : bool
         Whether it is known which patient a case is of.
+    uncertain : str
+        What uncertain calls count as, "" where none was; the AUC of grades does not depend on it.
 
     Returns
     -------
@@ -75,6 +77,7 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
         _weighted(row),
         _other_in_each_arm(pair, metric),
         _numbers(row, patients=patients),
+        f"uncertain calls {uncertain}" if uncertain and metric != "auc" else "",
         f"reference standard: {in_sentence(pair.reference)}",
     ]
     difference = f"{fixed(row['estimate'], signed=True)} ({'; '.join(d for d in details if d)})"

@@ -44,6 +44,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     reference_title,
     with_calls,
 )
+from overread.reporting.sections.reader_results.uncertain_calls import HANDLED
 
 _RARE = 50  # present cases: below, intervals are wide
 _MOST_ROWS = 100  # of the tables by finding and reference standard: of more, one reference standard is in the main part
@@ -108,7 +109,7 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
         )
     if reads.policy and reads.every["call"].n_unique() > 1:
         said.append(
-            f"Uncertain calls of readers are {_POLICIES.get(reads.policy, reads.policy)}; the alternatives are folded "
+            f"Uncertain calls of readers are {HANDLED.get(reads.policy, reads.policy)}; the alternatives are folded "
             "below each finding."
         )
     return [Points(tuple(said))]
@@ -189,9 +190,6 @@ def _difference_forest(reads: ReadRows, lines: Sequence[Line], model: str) -> Fi
     scale = Scale("Difference in sensitivity", null=0.0, signed=True, better=("← readers better", "model better →"))
     name = "-".join(filter(None, ("readers", reads.arm, "difference", model)))
     return forest_figure(lines, own, scale, name=name, caption=caption, numbers=others_series(len(own)))
-
-
-_POLICIES = {"absent": "taken as absent", "present": "taken as present", "ignore": "excluded"}
 
 
 def _rare(reads: ReadRows, finding: str) -> bool:

@@ -38,9 +38,8 @@ from overread.reporting.sections.reader_results.reader_titles import (
     reference_title,
     with_calls,
 )
-from overread.reporting.sections.reader_results.uncertain_calls import handling_of_calls
+from overread.reporting.sections.reader_results.uncertain_calls import HANDLED, handling_of_calls
 
-_POLICIES = {"absent": "as absent", "present": "as present", "ignore": "excluded"}
 _AMONG = (
     ("percent_agreement", "Percent agreement"),
     ("light_kappa", "Cohen κ, mean of pairs"),
@@ -168,7 +167,7 @@ def _with_model(point: str, output: str) -> str:
 def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
     """The comparison under each handling of uncertain calls."""
     frame = pick(reads.every, finding=finding)
-    policies = [p for p in _POLICIES if p in set(frame["call"])]
+    policies = [p for p in HANDLED if p in set(frame["call"])]
     if len(policies) < 2:
         return []
     rows = by(frame, "call", "reference", "metric", "at", "rater")
@@ -182,7 +181,11 @@ def _uncertain(reads: ReadRows, finding: str) -> list[Table]:
                 two = rows.get((p, reference, "specificity_difference", "sensitivity=readers", o))
                 if not any((up, across, one, two)):
                     continue
-                first = (Cell(_POLICIES[p]), reads_cell(up), reads_cell(across)) if i == 0 else (Cell(""),) * 3
+                first = (
+                    (Cell(HANDLED[p].removeprefix("taken ")), reads_cell(up), reads_cell(across))
+                    if i == 0
+                    else (Cell(""),) * 3
+                )
                 area = rows.get((p, reference, "auc", "", o))
                 body.append(
                     (
@@ -252,7 +255,7 @@ def _mean(rows: dict[Any, Any], metric: str, reader: str) -> Row | None:
 def _uncertain_alone(reads: ReadRows, finding: str) -> list[Table]:
     """The readers together under each handling of uncertain calls."""
     frame = pick(reads.every, finding=finding, rater=READERS, at="")
-    policies = [p for p in _POLICIES if p in set(frame["call"])]
+    policies = [p for p in HANDLED if p in set(frame["call"])]
     if len(policies) < 2:
         return []
     rows = by(frame, "call", "reference", "metric")
@@ -264,7 +267,7 @@ def _uncertain_alone(reads: ReadRows, finding: str) -> list[Table]:
         if sum(bool(up or across) for _, up, across in found) > 1:
             body.append(group(reference_title(reference), 4))
             body += [
-                (Cell(_POLICIES[p]), classes_of(up or across), reads_cell(up), reads_cell(across))
+                (Cell(HANDLED[p].removeprefix("taken ")), classes_of(up or across), reads_cell(up), reads_cell(across))
                 for p, up, across in found
                 if up or across
             ]

@@ -8,6 +8,20 @@ from overread.reporting.report_data import ReportData
 from overread.reporting.sections.reader_results.reader_titles import in_words
 
 _EXCLUDED, _RECODED = "uncertain_calls_excluded", "uncertain_calls_recoded"
+HANDLED = {"absent": "taken as absent", "present": "taken as present", "ignore": "excluded"}
+
+
+def counted_calls(evidence: ReportData) -> dict[str, tuple[int, str]]:
+    """How many calls were uncertain and what they count as, by finding."""
+    return {
+        str(code["finding"]): (
+            int(row["count"]),
+            HANDLED["ignore"] if code.name == _EXCLUDED else HANDLED[str(code["state"])],
+        )
+        for row in evidence.account.iter_rows(named=True)
+        for code in codes.decode(row["reason_code"] or "")
+        if code.name in (_EXCLUDED, _RECODED)
+    }
 
 
 def handling_of_calls(evidence: ReportData) -> str:
@@ -15,12 +29,7 @@ def handling_of_calls(evidence: ReportData) -> str:
 
     The number is that of the account: reads, of every arm.
     """
-    found = {
-        str(code["finding"]): (int(row["count"]), "excluded" if code.name == _EXCLUDED else f"taken as {code['state']}")
-        for row in evidence.account.iter_rows(named=True)
-        for code in codes.decode(row["reason_code"] or "")
-        if code.name in (_EXCLUDED, _RECODED)
-    }
+    found = counted_calls(evidence)
     if not found:
         return ""
     n, how = sum(k for k, _ in found.values()), next(iter(found.values()))[1]
