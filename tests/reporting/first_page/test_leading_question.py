@@ -374,8 +374,8 @@ def test_arms_of_several_findings_have_the_range_of_the_difference(evidence_fold
                               for r in in_two_arms())]  # fmt: skip
     _, page = page_of(evidence_folder, rows)
     assert (
-        "Over 2 findings the difference runs from +0.044 (mass) to +0.094 (nodule), with 0 outside the unadjusted "
-        "interval in 1 of 2." in page.more
+        "Over 2 findings the difference in AUC, aided (score) minus unaided, runs from +0.044 (mass) to +0.094 "
+        "(nodule), with 0 outside the unadjusted interval in 1 of 2." in page.more
     )
 
 
