@@ -86,4 +86,4 @@ def test_the_study_in_brief_says_how_many_of_all_readers_have_results_beside_mod
     rows = against_readers()
     rows += [{**r, "rater": "r2", "finding": "fracture"} for r in rows if r["rater"] == "r1"]  # no model scores it
     said = study_paragraph(read_evidence(evidence_folder(rows), {}))
-    assert "1 of 2 readers; at most 200 cases per estimate." in said
+    assert "1 of 2 readers; at most 200 cases per estimate" in said

@@ -15,7 +15,7 @@ from overread.reporting.methods.methods_section import fact_sentences
 from overread.reporting.number_format import count, fixed, listed, plural, share
 from overread.reporting.report_data import MEAN, ReportData, left_out, overall
 from overread.reporting.sections.reader_results.reader_titles import arms
-from overread.reporting.sections.reader_results.uncertain_calls import handling_of_calls
+from overread.reporting.sections.reader_results.reads_account import handling_of_calls
 from overread.tables import counted
 
 _SPLITS = {"split_by_patient": "Split by patient", "split_by_time": "Split by date", "split_given": "Split as supplied"}

@@ -33,7 +33,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arm_title,
     with_calls,
 )
-from overread.reporting.sections.reader_results.uncertain_calls import handling_of_calls
+from overread.reporting.sections.reader_results.reads_account import handling_of_calls
 
 _DERIVED = (MAJORITY, OTHERS, DAWID_SKENE)
 

@@ -7,7 +7,7 @@ import polars as pl
 from overread.reporting.number_format import count, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.reader_titles import OTHERS, READERS, arms, most_cases
-from overread.reporting.sections.reader_results.unscored_reads import unscored_reads
+from overread.reporting.sections.reader_results.reads_account import unscored_reads
 from overread.reporting.seed_rows import rows_of_seeds, section_raters, seeds_are_models
 
 _COUNTS = (("cases", "n_cases"), ("patients", "n_patients"))

@@ -22,7 +22,7 @@ from overread.reporting.report_data import (
 from overread.reporting.sections.duplicate_images import excluded_duplicates
 from overread.reporting.sections.reader_results.reader_titles import arms as reads_arms
 from overread.reporting.sections.reader_results.reader_titles import in_sentence, most_reads
-from overread.reporting.sections.reader_results.unscored_reads import not_compared, why_not_compared
+from overread.reporting.sections.reader_results.reads_account import not_compared, why_not_compared
 
 NOT_STATED = "not reported"
 _NOT_EVALUATED = ("findings_only_uncertain", "findings_without_label")

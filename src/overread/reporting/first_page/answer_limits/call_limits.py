@@ -12,7 +12,7 @@ from overread.reporting.report_data import DECISION, ReportData, Row, pick
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, leading_pair, minus
 from overread.reporting.sections.reader_results.model_sentences import AGAINST, AT_SPECIFICITY
 from overread.reporting.sections.reader_results.reader_titles import READERS, ReadRows, arms, in_words, output_title
-from overread.reporting.sections.reader_results.uncertain_calls import HANDLED, counted_calls
+from overread.reporting.sections.reader_results.reads_account import HANDLED, counted_calls
 
 _MOVES, _UNTESTED, _STAYS = 4, 9, 12  # ranks
 

@@ -23,7 +23,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     in_sentence,
 )
-from overread.reporting.sections.reader_results.unscored_reads import not_compared, why_not_compared
+from overread.reporting.sections.reader_results.reads_account import not_compared, why_not_compared
 
 _UNIDENTIFIED = "dawid_skene_refused"
 _LAST = 40  # after every other limit

@@ -43,7 +43,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     reads_cell,
     reference_title,
 )
-from overread.reporting.sections.reader_results.uncertain_calls import counted_calls
+from overread.reporting.sections.reader_results.reads_account import counted_calls
 
 _TITLE = "Comparison of arms"
 _OBUCHOWSKI_ROCKETTE = "test=obuchowski-rockette"

@@ -44,7 +44,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     reference_title,
     with_calls,
 )
-from overread.reporting.sections.reader_results.uncertain_calls import HANDLED
+from overread.reporting.sections.reader_results.reads_account import HANDLED
 
 _RARE = 50  # present cases: below, intervals are wide
 _MOST_ROWS = 100  # of the tables by finding and reference standard: of more, one reference standard is in the main part

@@ -38,7 +38,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     reference_title,
     with_calls,
 )
-from overread.reporting.sections.reader_results.uncertain_calls import HANDLED, handling_of_calls
+from overread.reporting.sections.reader_results.reads_account import HANDLED, handling_of_calls
 
 _AMONG = (
     ("percent_agreement", "Percent agreement"),
