@@ -386,7 +386,7 @@ def test_starting_from_a_weight_file(cohort: Path, straight: Path, tmp_path: Pat
     config = tiny(epochs=1, weights=str(straight / "weights.safetensors"), normalisation="unit", findings=("mass",))
     folder = train(cohort, tmp_path / "model", config)
     notes = runs.read(folder)["notes"]
-    assert notes["weights"] == ["The classifier of 2 outputs was left out; that of 1 outputs starts at random."]
+    assert notes["weights"] == ["The classifier was kept for 1 of 1 outputs (mass)."]
     assert runs.read(folder)["inputs"]["weights"] == integrity.file_hash(straight / "weights.safetensors")
 
 

@@ -128,7 +128,7 @@ def train_epoch(
     mine = [places[fabric.global_rank :: fabric.world_size] for places in order[position.step :]]
     clock = saved = time.monotonic()
     before = position.seconds
-    watch = LossWatch(fabric, learner.network, task.train.images["image_id"], position.epoch)
+    watch = LossWatch(fabric, learner.network, task.train.images["image_id"].to_list(), position.epoch)
     model.train()
     read = batches(task.store, task.train, mine, pin=fabric.device.type == "cuda")
     for places, (pixels, truth) in zip(mine, read, strict=True):

@@ -126,5 +126,5 @@ class LossWatch:
 def _finite(network: nn.Module) -> bool:
     """Whether weights and statistics of the norms are numbers: then their norms are."""
     values = [v for v in network.state_dict().values() if v.is_floating_point()]
-    norms: tuple[Tensor, ...] = torch._foreach_norm(values)  # type: ignore[no-untyped-call]
+    norms: tuple[Tensor, ...] = torch._foreach_norm(values)
     return bool(torch.stack(norms).isfinite().all())
