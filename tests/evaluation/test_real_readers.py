@@ -76,15 +76,18 @@ def test_pneumothorax_against_the_adjudicated_answer(real):
     pooled = _rows(evidence, finding="pneumothorax", rater="(readers)", at="").sort("metric")
     assert pooled["n_present"].to_list() == [46, 46]
     assert pooled["n_absent"].to_list() == [889, 889]
-    assert pooled["n_readers"].to_list() == [21, 21]
     joined = evidence.joined.filter(arm="unaided", finding="pneumothorax").select("case_id", "truth").unique()
     first = reads.filter(pl.col("round") == 1)  # one image of these was read twice by one reader
     both = first.filter(finding="pneumothorax").join(joined, on="case_id")
+    with_reads = [both.filter(pl.col("truth") == k)["reader"].n_unique() for k in (1, 0)]
+    assert pooled["n_readers"].to_list() == with_reads == [14, 21]
     called = both["call"].cast(pl.String) == "present"
     assert pooled["estimate"].to_list() == pytest.approx(
         [called.filter(both["truth"]).mean(), 1 - called.filter(~both["truth"]).mean()]
     )
     assert both["truth"].sum() == 138
+    read = [both.filter(truth=present)["reader"].n_unique() for present in (True, False)]
+    assert pooled["n_readers"].to_list() == read == [14, 21]  # 7 readers read no case with a pneumothorax
     counted = _rows(evidence, finding="pneumothorax", metric="readers_below_curve", at="cases=read")
     assert counted["n_readers"].to_list() == [4, 4]
 

@@ -32,8 +32,8 @@ def test_a_frozen_threshold_of_decisions_is_one_of_the_scores_or_missing_with_th
     assert wanted.value == 0.5
     missing = _threshold(Y, DECISIONS, {"specificity": 0.9}, None)
     assert np.isnan(missing.value)
-    assert missing.note.codes[0].name == "specificity_unattainable"
-    assert (missing.note.codes[0]["share"], missing.note.codes[0]["score"]) == (pytest.approx(0.2), 1.0)
+    assert [code.name for code in missing.note.codes] == ["threshold_not_attained", "fitting_scores_tied"]
+    assert (missing.note.codes[1]["share"], missing.note.codes[1]["score"]) == (pytest.approx(0.2), 1.0)
     assert np.isnan(_threshold(Y, np.full(20, 0.3), {"specificity": 0.9}, None).value)
 
 

@@ -94,3 +94,13 @@ def test_how_a_file_was_read_is_no_missing_data(read):
     told = RULES["missing_data"](evidence).text
     assert "labels of cases that the images table lacks" in told
     assert "bc1" not in told
+
+
+def test_reads_that_are_missing_are_in_the_answer_on_missing_data(read):
+    lost = codes.note("reads_missing", n=227, total=1500)
+    less = estimate(
+        "readers", "sensitivity_difference", -0.1, finding="edema", rater="(readers)", arm="aided", note=lost
+    )
+    answer = RULES["missing_data"](read(rows=[less])).text
+    assert "In the comparison of arms 227 of 1,500 reads are missing; none was imputed. A case without" in answer
+    assert "reads are missing" not in RULES["missing_data"](read()).text

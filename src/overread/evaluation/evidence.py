@@ -42,7 +42,7 @@ from overread.evaluation.hypotheses.hypothesis_inputs import check_asked
 from overread.evaluation.hypotheses.pooled_training import h1
 from overread.evaluation.join.account import Dropped, account_frame, identifiers
 from overread.evaluation.join.case_tables import images_of_cases
-from overread.evaluation.join.counted_reads import with_makers, without_practice
+from overread.evaluation.join.counted_reads import READING, with_makers, without_practice
 from overread.evaluation.join.joined_scores import joined_table
 from overread.evaluation.join.label_states import decided_pairs, with_decisions
 from overread.evaluation.join.matching import Join, join_tables
@@ -246,6 +246,7 @@ class _Tables:
     tune: tables.Checked | None
     reads: tables.Checked | None
     sittings: tables.Checked | None
+    practice: pl.DataFrame | None  # reads that were excluded because they were practice
     notes: Sequence[tables.Note]
     lost: list[Dropped]
 
@@ -286,13 +287,17 @@ def _checked(
     check_names(checked_labels, config, reads=answers is not None)
     if sittings is not None and answers is None:
         raise InputError("sittings", "reads beside sittings", "no reads", do="Give the reads: --reads.")
+    practice = None
     sat = None if sittings is None else tables.check(sittings, "sittings", where="sittings", notes=found)
     if answers is not None:
         makers = None if made_by is None else tables.check(made_by, "made_by", where="made_by", **named)
         answers = with_makers(answers, checked_labels, config, makers, dropped)
         if sat is not None:
+            every = answers.select(*READING, "round", "finding")
             answers, sat = map(tables.Checked, without_practice(answers, sat, dropped))
-    return _Tables(_with_tune(checked_images, tuning), checked_labels, scores, tuning, answers, sat, found, dropped)
+            practice = every.join(answers, on=every.columns, how="anti")
+    own_images = _with_tune(checked_images, tuning)
+    return _Tables(own_images, checked_labels, scores, tuning, answers, sat, practice, found, dropped)
 
 
 def check_complete(labels: object, predictions: object, reads: object) -> None:
@@ -369,7 +374,7 @@ def _with_sittings(reading: ReaderContext | None, inputs: _Tables) -> ReaderCont
     dropped: list[Dropped] = []
     sat = first_sittings(inputs.sittings, reading.joined, dropped)
     inputs.lost.extend(dropped)
-    return replace(reading, sittings=sat)
+    return replace(reading, sittings=sat, practice=inputs.practice)
 
 
 def _policies(inputs: _Tables, joined: Join, context: AnalysisContext, rng: np.random.Generator) -> list[Row]:

@@ -70,16 +70,23 @@ def interval(value: Any, low: Any, high: Any, digits: int = 3, *, signed: bool =
 
 
 def limit(value: Any, digits: int = 3, *, signed: bool = False) -> str:
-    """A limit of an interval: one that is not 0 but would be printed as 0 keeps its first digit, and so its side.
+    """A limit of an interval: one that is not 0 but would be printed as 0 has a digit more, and so keeps its side.
 
-    >>> limit(-0.0004, signed=True), limit(0.0, signed=True), limit(1e-9)
-    ('−0.0004', '0.000', '0.000')
+    >>> limit(-0.0004, signed=True), limit(0.0, signed=True)
+    ('−0.0004', '0.000')
+    >>> limit(1e-6), limit(-1e-6, signed=True)
+    ('<0.0001', '>−0.0001')
     """
     x = number(value)
-    if isfinite(x) and x != 0 and not float(f"{abs(x):.{digits}f}"):
-        more = next((d for d in range(digits + 1, digits + 4) if float(f"{abs(x):.{d}f}")), digits)
-        return fixed(x, more, signed=signed)
+    if isfinite(x) and abs(x) > _ROUNDING and not float(f"{abs(x):.{digits}f}"):
+        if float(f"{abs(x):.{digits + 1}f}"):
+            return fixed(x, digits + 1, signed=signed)
+        least = f"{10 ** -(digits + 1):.{digits + 1}f}"
+        return f"<{least}" if x > 0 else f">{_MINUS}{least}"
     return fixed(x, digits, signed=signed)
+
+
+_ROUNDING = 1e-12  # a limit below it is 0 but for rounding error
 
 
 def p_value(p: Any) -> str:

@@ -133,6 +133,11 @@ class ReportData:
         """How a finding, or the mean over findings, is headed."""
         return finding_heading(finding, self.vocabulary)
 
+    @property
+    def confidence(self) -> str:
+        """The level of the intervals: `95%`."""
+        return confidence_of(self.estimates)
+
 
 def read_evidence(
     folder: Path | str,
@@ -206,6 +211,25 @@ def once(rule: Callable[[ReportData], T]) -> Callable[[ReportData], T]:
         return value
 
     return kept
+
+
+def confidence_of(rows: pl.DataFrame) -> str:
+    """The level of the intervals of some rows of the estimates.
+
+    >>> confidence_of(pl.DataFrame({"confidence": [0.95, None]})), confidence_of(pl.DataFrame({"confidence": [0.9]}))
+    ('95%', '90%')
+    """
+    levels = rows["confidence"].drop_nulls().unique().sort().to_list()
+    return " and ".join(f"{100 * level:g}%" for level in levels or [0.95])
+
+
+@once
+def weighted_sample(evidence: ReportData) -> tuple[int, int] | None:
+    """Sizes of a weighted sample of test cases and of the population it stands for; None if weights are equal."""
+    cases = evidence.joined.filter(pl.col("shift") == "none").select("case_id", "weight").unique("case_id")
+    if cases.is_empty() or cases["weight"].null_count() == cases.height or cases["weight"].n_unique() < 2:
+        return None
+    return cases.height, round(float(cases["weight"].sum()))
 
 
 def _accesses(path: Path | str | None) -> tuple[ledger.Entry, ...]:
@@ -288,7 +312,8 @@ def _cast(
     known = [r for r in raters if r not in members and r]
     ordered = [r for r in lead if r in known] + _by_auc(standalone, [r for r in known if r not in lead])
     seeds = {m for members in (config.get("members") or {}).values() for m in members}
-    ordered.sort(key=lambda r: r in seeds)  # seeds without an ensemble lead only where there is no other model
+    # Seeds without an ensemble lead only where there is no other model, and by name: none is the best by chance.
+    ordered = [*(r for r in ordered if r not in seeds), *sorted((r for r in ordered if r in seeds), key=natural)]
     named = set((estimates if ordered else reads)["finding"].unique().to_list()) - {"", MEAN}
     own = {r: in_order(standalone.filter(pl.col("rater") == r)["population"]) for r in ordered}
     lead_own = own.get(ordered[0], ()) if ordered and ordered[0] == roles.get("pooled") else ()

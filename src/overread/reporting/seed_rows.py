@@ -9,9 +9,11 @@ from functools import cached_property
 import polars as pl
 
 from overread.reporting.blocks import Paragraph
-from overread.reporting.estimate_cells import code_of, known
+from overread.reporting.estimate_cells import code_of
+from overread.reporting.first_page.first_page_parts import headline_finding
+from overread.reporting.group_rows import GroupRows
 from overread.reporting.number_format import listed, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, once, pick, points_in_order
+from overread.reporting.report_data import MEAN, ReportData, Row, by, in_order, once, pick, points_in_order
 
 _RANGE = "seeds_range"
 _HEADLINE = ("rater", "metric", "at", "population", "finding", "subgroup", "level", "contrast")
@@ -38,9 +40,9 @@ class SeedRows:
 
     @cached_property
     def finding(self) -> str:
-        """What a headline is about: the mean over findings, or else the first finding with an AUC."""
-        there = [f for _, m, _, _, f in self.found if m == "auc"]
-        return MEAN if MEAN in there or not there else there[0]
+        """What a headline is about: the mean over findings, or one finding where there is one, or no mean."""
+        means = [r for (name, metric, *_), r in self.found.items() if metric == "auc" and name in self.variants]
+        return headline_finding(self.evidence, means)
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -61,7 +63,8 @@ class SeedRows:
 
     def row(self, rater: str, metric: str, population: str, *, at: str = "", finding: str = "") -> Row | None:
         """The row of a variant or a seed; without a finding, the one that stands for the study."""
-        return self.found.get((rater, metric, at, population, finding or self.finding))
+        row = self.found.get((rater, metric, at, population, finding or self.finding))
+        return self.found.get((rater, metric, at, population, MEAN)) if row is None and not finding else row
 
     def spread(self, name: str, row: Row | None) -> Row | None:
         """The standard deviation over seeds that belongs to a mean."""
@@ -79,36 +82,10 @@ class SeedRows:
         rows = pick(rows, population=population, finding=self.finding).filter(pl.col("subgroup").is_in(["", "all"]))
         return next(iter(rows.to_dicts()), None)
 
-    def group(self) -> tuple[str, str] | None:
-        """The groups that are compared first: the column, sex before others, and the pair."""
-        rows = self._signed("auc_difference_contrast")
-        found = [(r["subgroup"], r["level"]) for r in rows]
-        return min(dict.fromkeys(found), key=lambda pair: pair[0] != "sex", default=None)
-
-    def group_contrast(self, population: str) -> Row | None:
-        """The difference of the groups in the first variant minus that in the last, or in another pair."""
-        names, groups = list(self.variants), self.group()
-        rows = [
-            r
-            for r in self._signed("auc_difference_contrast")
-            if (r["subgroup"], r["level"]) == groups and r["population"] == population and known(r)
-        ]
-        ends = {names[0], names[-1]}
-        return min(rows, key=lambda r: {r["rater"], contrast_of(r["contrast"], "rater")} != ends, default=None)
-
-    def group_difference(self, name: str, population: str) -> Row | None:
-        """The difference of the groups in a variant, as mean over its seeds."""
-        groups = self.group()
-        rows = [
-            r
-            for r in self._signed("auc_difference")
-            if groups and r["subgroup"] == groups[0] and r["rater"] == name and r["population"] == population
-        ]
-        pair = groups[1] if groups else ""
-        return next((r for r in rows if f"{r['level']} \u2212 {contrast_of(r['contrast'], 'level')}" == pair), None)
-
-    def _signed(self, metric: str) -> list[Row]:
-        return pick(self.frame, metric=metric, finding=self.finding).filter(pl.col("subgroup") != "").to_dicts()
+    @cached_property
+    def groups(self) -> GroupRows:
+        """The differences between groups, as means over seeds, and their contrasts between variants."""
+        return GroupRows(tuple(pick(self.frame, finding=self.finding).to_dicts()), named_only=False)
 
 
 @once

@@ -193,6 +193,20 @@ def test_a_reader_of_one_arm_is_left_out_and_named():
     assert row["at"] == CROSSED
 
 
+@pytest.mark.parametrize(("n_readers", "part"), [(3, 2), (2, 1)])
+def test_a_reader_without_a_class_has_no_part_in_the_mean_and_is_named(n_readers, part):
+    reads, labels = simulated(calls=True, n_readers=n_readers)
+    present = labels.filter(state="present")["case_id"]
+    found = study(reads.filter((pl.col("reader") != "r0") | ~pl.col("case_id").is_in(present.implode())), labels)
+    row = pick(found, metric="sensitivity_difference", rater=MEAN)
+    arms = [pick(found, metric="sensitivity", rater=MEAN, arm=a, at=U)["n_readers"] for a in ("unaided", "aided")]
+    assert (row["n_readers"], arms) == (part, [part, part])
+    assert "readers without reads of cases with the finding in one of the arms: r0" in row["note"]
+    assert np.isnan(row["low"]) == ("fewer than two readers" in row["note"]) == (part == 1)
+    assert pick(found, metric="specificity_difference", rater=MEAN)["n_readers"] == n_readers
+    assert found.estimates.filter(metric="sensitivity_difference", rater="r0", reference="ct").is_empty()
+
+
 def test_readers_of_one_arm_each_are_compared_between_readers():
     reads, labels = simulated(n_readers=6)
     early = pl.col("reader").is_in(["r0", "r1", "r2"])

@@ -6,10 +6,10 @@ from overread import codes
 from overread.evaluation.arms.arm_designs import design_note, design_of
 
 
-def note(read):
+def note(read, **more):
     """The codes of the note on reads (n_arms, n_readers, n_cases), with their parameters."""
     read = np.asarray(read, dtype=bool)
-    return {c.name: dict(c.parameters) for c in codes.decode(codes.encode(design_note(read, design_of(read))))}
+    return {c.name: dict(c.parameters) for c in codes.decode(codes.encode(design_note(read, design_of(read), **more)))}
 
 
 def split_plot():
@@ -52,3 +52,24 @@ def test_reads_of_one_arm_or_of_one_reader_only_are_missing():
     read[1, 1, 2] = False
     assert note(read) == {"reads_missing": {"n": 2, "total": 36}}
     assert note(np.ones((2, 3, 6))) == {}
+
+
+def test_a_case_that_an_arm_lacks_is_missing_where_other_reads_are_missing_too():
+    """Hard cases left out in one arm: that nobody read one of them is no design."""
+    read = np.ones((2, 3, 6), dtype=bool)
+    read[0, :, 5] = read[0, 0, 4] = False
+    assert note(read, arms=("unaided", "aided")) == {
+        "reads_missing": {"n": 4, "total": 36},
+        "reads_missing_by_arm": {"arms": ("unaided 4 of 18", "aided 0 of 18")},
+    }
+
+
+def test_practice_reads_are_excluded_and_not_missing():
+    read = np.ones((2, 3, 6), dtype=bool)
+    read[0, 0, :2] = read[1, 2, 3] = False
+    practice = np.zeros_like(read)
+    practice[0, 0, :2] = practice[1, 1, 1] = True  # the last was read again, and counts
+    assert note(read, practice=practice) == {
+        "reads_missing": {"n": 1, "total": 36},
+        "reads_of_practice": {"n": 2, "total": 36},
+    }

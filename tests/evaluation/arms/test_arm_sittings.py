@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from arms.arm_tables import pick, simulated, study
 
+from overread import codes
 from overread.errors import InputError
 from overread.evaluation import EvaluationConfig, evaluate
 from overread.stats.reader_studies import trust_difference
@@ -86,3 +87,16 @@ def test_sittings_without_reads_are_refused():
 
     with pytest.raises(InputError, match="reads beside sittings"):
         evaluate(images, labels, predictions, EvaluationConfig(), rng=0, sittings=sittings(reads))
+
+
+def test_a_read_that_was_practice_is_not_missing():
+    reads, labels = simulated(n_readers=3, n_cases=20)
+    sat = sittings(reads)
+    first, last = reads["arm"].min(), reads["arm"].max()
+    learnt = (pl.col("reader") == "r0") & (pl.col("arm") == first) & (pl.col("case_id") < "c004")
+    sat = sat.with_columns(role=pl.when(learnt).then(pl.lit("practice")).otherwise(pl.lit("main")))
+    lost = (pl.col("reader") == "r1") & (pl.col("arm") == last) & (pl.col("case_id") == "c005")
+    row = pick(study(reads.filter(~lost), labels, sittings=sat), metric="auc_difference", rater=MEAN)
+    found = {c.name: dict(c.parameters) for c in codes.decode(row["note_codes"])}
+    assert found["reads_missing"] == {"n": 1, "total": 120}
+    assert found["reads_of_practice"] == {"n": 4, "total": 120}

@@ -1,6 +1,7 @@
 """Where thresholds come from, and on whom they are tested."""
 
 import numpy as np
+import polars as pl
 import pytest
 from checked_join import join_tables
 
@@ -63,6 +64,27 @@ def test_the_half_hangs_on_the_generator_alone(ground):
     at_a = np.array([name.startswith("a") for name in ground.patients])
     assert once[at_a].sum() == 50
     assert once[~at_a].sum() == 20
+
+
+def test_a_note_on_a_threshold_is_about_the_fitting_cases(made):
+    """Beside the rates of other cases "all cases had the finding absent" contradicts the counts of the row."""
+    m = made(sites={"a": 60})
+    score = pl.when(pl.col("finding") == "edema").then(0.5).otherwise(pl.col("score"))
+    states = pl.when(pl.col("finding") == "edema").then(pl.col("state").cast(pl.String)).otherwise(pl.lit("absent"))
+    labels, scores = m.labels.with_columns(state=states), m.predictions.with_columns(score=score)
+    panel = build_scores(join_tables(m.images, labels, scores, EvaluationConfig()))
+    other = next(f for f in panel.findings if f != "edema")
+    frozen = from_tune(panel, panel.raters[0], panel, CONFIG)
+    n = int(panel.stated(panel.raters[0], other).sum())
+    notes = {f: {name: str(t.note) for name, t in points.items()} for f, points in frozen.thresholds.items()}
+    assert notes[other] == {
+        "spec80": f"threshold chosen on fitting cases (n = {n}) that all had the finding absent",
+        "sens70": "NE: no threshold could be chosen, because no fitting case had the finding present",
+    }
+    assert notes["edema"]["spec80"] == (
+        "NE: no threshold could be chosen: on the fitting cases only calling no case present attains the specificity; "
+        "100.0% of the fitting cases without the finding have the highest score, 0.5"
+    )
 
 
 def test_a_recalibration_needs_ten_patients_of_each_class(made):

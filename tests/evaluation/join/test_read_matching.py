@@ -143,26 +143,36 @@ def test_what_is_left_out_is_counted():
     assert made["findings", "read, but not scored by any model: evaluated for the readers only"] == 1
     assert made["reads", "pneumothorax: uncertain calls, taken as absent (alternatives are shown beside it)"] == 1
     assert made["cases", "without a read"] == 4
-    assert made["cases", "pneumothorax: tied vote, excluded"] == 1
-    assert made["cases", "pneumothorax: the majority is a single vote"] == 1
-    assert made["cases", "pneumothorax: read, but not labelled by majority"] == 1
+    few = "pneumothorax: no majority of the readers, because no case has the votes of 3 readers"
+    assert made["reference standards", few] == 1
+    assert not any("read, but not labelled by majority" in reason for _, reason in made)
     assert made["cases", "fracture: read, but not labelled by own"] == 1
-    assert (
-        made["reads", "pneumothorax: no other reader of the case, excluded from the comparison with the other readers"]
-        == 1
-    )
-    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, point without interval"
+    few = "pneumothorax: fewer than two votes of other readers, excluded from the comparison with the other readers"
+    assert made["reads", few] == 3
+    few = "pneumothorax, unaided, own: fewer than 10 present or absent reads, no interval of the rate among them"
     assert made["readers", few] == 2
 
 
+def test_ties_and_single_votes_have_no_majority_and_are_counted():
+    """c1 has three votes, c2 a tie, c3 one vote, c4 two that agree."""
+    votes = {"c1": "ppa", "c2": "pa", "c3": "p", "c4": "aa"}
+    words = {"p": "present", "a": "absent"}
+    reads = [(f"r{k}", c, "pneumothorax", words[v]) for c, own in votes.items() for k, v in enumerate(own)]
+    made = study(reads, references=("majority",))
+    assert dict(made.reads.truths.frame.select("case_id", "truth").rows()) == {"c1": True, "c4": False}
+    assert account(made)["cases", "pneumothorax: tied vote, excluded"] == 1
+    assert account(made)["cases", "pneumothorax: a single vote is no majority, excluded"] == 1
+    assert account(made)["cases", "pneumothorax: read, but not labelled by majority"] == 2
+
+
 def test_the_votes_under_each_policy():
-    """c1: present, uncertain, absent. As absent 1 of 3; as present 2 of 3; left out 1 of 2, a tie."""
+    """c1: present, uncertain, absent. As absent 1 of 3; as present 2 of 3; left out 1 of 2, a tie; else one vote."""
     calls = zip(("r1", "r2", "r3"), ("present", "uncertain", "absent"), strict=True)
     made = study([(r, "c1", "pneumothorax", c) for r, c in calls], references=("majority",))
     said = dict(made.reads.truths.frame.select("uncertain_call", "truth").rows())
     assert said == {"absent": False, "present": True}
     others = made.reads.reads.sort("reader").select("others_absent", "others_present", "others_ignore").rows()
-    assert others == [(False, None, False), (None, None, None), (None, True, True)]
+    assert others == [(False, None, None), (None, None, None), (None, True, None)]
 
 
 def test_labels_of_several_sources_and_an_unstated_part():

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from arms import arm_tables
 from scipy.special import expit
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from overread import evaluation as ev
 from overread import tables
 from overread.evaluation.evaluation_config import EvaluationConfig
+from overread.evaluation.join.reference_standards import OTHERS
 from overread.evaluation.readers import reader_points, reader_tests
 from overread.evaluation.readers.pairwise_f1 import averages, threshold_of_rate
 from overread.simulation import simulated_readers as simulated
@@ -36,7 +37,7 @@ def value(frame, **equals):
     return one(frame, **equals)["estimate"]
 
 
-def small(weight=None, hypotheses=("H2",)):
+def small(weight=None, hypotheses=("H2",), more=()):
     """Four read cases a-d of three patients (truth 1 1 0 0, scores .9 .4 .6 .1), and thirty that nobody read.
 
     r0 reads all four and calls a; r1 reads a, b and c and calls all three. The unread thirty score .8 where present and
@@ -65,6 +66,7 @@ def small(weight=None, hypotheses=("H2",)):
         ("r1", "a", 1),
         ("r1", "b", 1),
         ("r1", "c", 1),
+        *more,
     ]
     reads = pl.DataFrame(
         [(r, c, "pneumothorax", "unaided", "present" if s else "absent") for r, c, s in said],
@@ -141,7 +143,7 @@ def test_the_area_and_the_curve_weigh_a_case_by_its_reads(by_hand):
 def test_few_reads_are_a_point_without_an_interval(by_hand):
     row = one(by_hand.estimates, analysis="readers", metric="sensitivity", rater="r0", reference="own")
     assert np.isnan(row["low"])
-    assert "no CI: 2 present and 2 absent reads (at least 10 of each required)" in row["note"]
+    assert "no CI: 2 present and 2 absent reads (at least 10 of the class required)" in row["note"]
     below = one(by_hand.estimates, metric="readers_below_curve", at="cases=read", reference="own")
     assert np.isnan(below["estimate"])
     assert below["n_readers"] == 0
@@ -150,24 +152,42 @@ def test_few_reads_are_a_point_without_an_interval(by_hand):
     assert "no CI: 1 patient in the smaller class" in pooled["note"]
 
 
-def test_against_the_majority_of_the_others_by_hand(by_hand):
-    """With two readers the other is the truth: r1 calls a, b, c; r0 calls a alone of these; d has no other reader.
+def test_against_the_majority_of_the_others_by_hand():
+    """Two more readers call a and b, and not c. By the others of each reader a and b are present and c is absent; d has
+    one other reader at most.
 
-    r0: 1 of 3 present. r1: 1 of 1 present, 0 of 2 absent. Pooled: 2 of 4 and 0 of 2. The model, which calls a: on r0's
-    cases 1 of 3; on r1's 1 of 1 and 2 of 2; pooled 2 of 4 and 2 of 2.
+    r0 calls a: 1 of 2 present, 1 of 1 absent. r1 calls a, b, c: 2 of 2 and 0 of 1. Pooled: 7 of 8 and 3 of 4. The
+    model, which calls a: on the cases of r0 1 of 2; pooled 4 of 8 and 4 of 4.
     """
-    of = {"analysis": "readers", "reference": "majority of the others"}
-    e = by_hand.estimates
-    assert value(e, metric="sensitivity", rater="r0", **of) == pytest.approx(1 / 3)
+    of = {"analysis": "readers", "reference": OTHERS}
+    e = small(more=[(r, c, int(c != "c")) for r in ("r2", "r3") for c in "abc"]).estimates
+    assert value(e, metric="sensitivity", rater="r0", **of) == 0.5
+    assert value(e, metric="specificity", rater="r0", **of) == 1.0
     assert value(e, metric="sensitivity", rater="r1", **of) == 1.0
     assert value(e, metric="specificity", rater="r1", **of) == 0.0
-    assert value(e, metric="sensitivity", rater="(readers)", **of) == 0.5
-    assert value(e, metric="specificity", rater="(readers)", **of) == 0.0
+    assert value(e, metric="sensitivity", rater="(readers)", **of) == pytest.approx(7 / 8)
+    assert value(e, metric="specificity", rater="(readers)", **of) == pytest.approx(3 / 4)
     assert value(e, metric="sensitivity", rater="acme", at=SPEC90, **of) == 0.5
     assert value(e, metric="specificity", rater="acme", at=SPEC90, **of) == 1.0
     model = {"rater": "acme", "at": f"{SPEC90};others=r0", **of}
-    assert value(e, metric="sensitivity", **model) == pytest.approx(1 / 3)
+    assert value(e, metric="sensitivity", **model) == 0.5
     assert value(e, metric="specificity", **(model | {"at": f"{SPEC90};others=r1"})) == 1.0
+
+
+def test_readers_without_a_case_of_the_class_are_not_counted_in_a_rate():
+    """r2 reads d alone, which is absent."""
+    e = small(more=[("r2", "d", 1)]).estimates
+    of = {"analysis": "readers", "reference": "own", "rater": "(readers)"}
+    numbers = [one(e, metric=m, **of)["n_readers"] for m in ("sensitivity", "specificity")]
+    test = {**of, "rater": "acme", "contrast": "rater:(readers)", "at": f"{SPEC90};test=u-statistic"}
+    numbers += [one(e, metric=f"{m}_difference", **test)["n_readers"] for m in ("sensitivity", "specificity")]
+    assert numbers == [2, 3, 2, 3]
+
+
+def test_one_other_reader_is_no_majority_of_the_others(by_hand):
+    assert by_hand.estimates.filter(reference=OTHERS).is_empty()
+    few = "pneumothorax: fewer than two votes of other readers"
+    assert by_hand.account.filter(pl.col("reason").str.starts_with(few))["count"].item() == 7
 
 
 def test_agreement_by_hand(by_hand):
@@ -177,26 +197,43 @@ def test_agreement_by_hand(by_hand):
     assert value(by_hand.estimates, at=f"{SPEC90};with=acme", **of) == pytest.approx(5 / 7)
 
 
-def test_references_side_by_side_by_hand(by_hand):
-    """The vote ties on b and c, so that a and d are the cases of every reference; two readers give no Dawid-Skene."""
-    rows = by_hand.estimates.filter(analysis="H2", metric="auc")
+THIRD = [("r2", "a", 1), ("r2", "b", 0), ("r2", "c", 1), ("r2", "d", 0)]
+
+
+@pytest.fixture(scope="module")
+def of_three():
+    return small(more=THIRD)
+
+
+def test_references_side_by_side_by_hand(of_three):
+    """By the votes of three readers a and c are present and b and d absent; they give no Dawid-Skene."""
+    rows = of_three.estimates.filter(analysis="H2", metric="auc")
     assert rows["reference"].to_list() == ["own", "majority"]
-    assert rows["n_cases"].unique().to_list() == [2]
-    assert rows["estimate"].to_list() == [1.0, 1.0]
-    verdict = by_hand.verdicts.filter(hypothesis="H2").row(0, named=True)
+    assert rows["n_cases"].unique().to_list() == [4]
+    assert rows["estimate"].to_list() == [0.75, 1.0]
+    verdict = of_three.verdicts.filter(hypothesis="H2").row(0, named=True)
     assert verdict["verdict"] == "cannot tell"
     assert "there is no external site" in verdict["reason"]
     assert "under another reference standard" in verdict["claim"]
 
 
-def test_what_the_readers_made_is_said_to_favour_them(by_hand):
-    notes = dict(by_hand.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
+def test_two_readers_make_no_majority_and_nothing_is_set_beside_one_reference(by_hand):
+    rows = by_hand.estimates.filter(reference="majority")
+    assert rows["estimate"].is_nan().all()
+    assert set(rows["note"]) == {"pneumothorax: no majority of the readers, because no case has the votes of 3 readers"}
+    assert by_hand.estimates.filter(analysis="H2").is_empty()
+    assert by_hand.account.filter(pl.col("reason").str.contains("no majority of the readers"))["count"].to_list() == [1]
+    assert "Reference standard: own." in by_hand.notes
+
+
+def test_what_the_readers_made_is_said_to_favour_them(of_three):
+    notes = dict(of_three.estimates.filter(metric="auc", analysis="readers").select("reference", "note").rows())
     assert FAVOURED in notes["majority"]
     assert FAVOURED not in notes["own"]
-    refused = by_hand.estimates.filter(reference="dawid-skene", metric="sensitivity")
+    refused = of_three.estimates.filter(reference="dawid-skene", metric="sensitivity")
     assert refused["estimate"].is_nan().all()
     assert "the votes do not identify the model" in refused["note"].item()
-    assert any(FAVOURED.replace("made", "Made") in n for n in by_hand.notes)
+    assert any(FAVOURED.replace("made", "Made") in n for n in of_three.notes)
 
 
 def test_the_joined_table_holds_the_reads(by_hand):
@@ -381,6 +418,28 @@ def _threshold(study):
     unread = [f"i{k:03d}" for k in range(100, 150)]
     y = _truth(study, "nodule", unread, "own") | _truth(study, "mass", unread, "own")
     return rates.threshold_at(y, _score(study, unread, "nodule", "mass"), specificity=0.9).threshold
+
+
+def test_grades_of_one_reader_have_a_difference_without_an_interval():
+    """Ratings 1 to 4 of 24 cases; the AUCs by scikit-learn."""
+    truth, names = [k % 2 for k in range(24)], [f"c{k}" for k in range(24)]
+    score, rating = ([(7 * k * m + 3 * y * m) % 11 + 2.0 * y for k, y in enumerate(truth)] for m in (1, 2))
+    long = {"finding": "pneumothorax", "case_id": names}
+    images = pl.DataFrame({"image_id": names, "patient_id": names, "site": ""})
+    states = ["present" if y else "absent" for y in truth]
+    labels = pl.DataFrame({**long, "source": "own", "state": states})
+    scores = pl.DataFrame({"image_id": names, "finding": "pneumothorax", "model": "acme", "score": score})
+    reads = pl.DataFrame({**long, "reader": "r0", "arm": "unaided", "call": None, "score": rating}).cast(
+        {"call": pl.String}
+    )
+    config = EvaluationConfig(replicates=100, subgroups=())
+    found = ev.evaluate(images, labels, scores, config, rng=np.random.default_rng(0), reads=reads).estimates
+    of = {"analysis": "readers", "reference": "own", "rater": "acme", "at": "test=obuchowski-rockette"}
+    less = one(found, metric="auc_difference", contrast="rater:(readers)", **of)
+    assert less["estimate"] == pytest.approx(roc_auc_score(truth, score) - roc_auc_score(truth, rating))
+    assert np.isnan(less["low"])
+    assert less["note"] == "no CI: one reader"
+    assert one(found, metric="auc", **of)["low"] < roc_auc_score(truth, score)
 
 
 def test_graded_reads_alone_give_areas_and_no_rates(reader_study):

@@ -75,6 +75,16 @@ def test_every_pair_has_cohen_s_kappa_and_their_mean_is_given(crossed):
     assert mean["low"] < mean["estimate"] < mean["high"]
 
 
+def test_a_reader_with_one_category_is_called_by_name():
+    """The statistic knows its raters as reader a and reader b; R6 is the second of the pair."""
+    table = np.column_stack([np.tile([0.0, 1.0], 20), np.zeros(40)])
+    found = evaluated(table, ("B", "R6")).estimates
+    notes = found.filter(metric="cohen_kappa", analysis="agreement")["note"].to_list()
+    assert len(notes) == 1
+    assert "reader R6 used only one category" in notes[0]
+    assert "reader b" not in notes[0]
+
+
 def test_fleiss_kappa_is_that_of_the_library_clustered_by_patient(crossed):
     table, evidence = crossed
     want = agreement.fleiss_kappa(table, cluster=np.arange(150) // 3)

@@ -4,6 +4,7 @@ import pickle
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from math import isnan, sqrt
 
 import polars as pl
 import pytest
@@ -53,6 +54,31 @@ def test_rates_under_a_label_source_by_hand():
     assert rate(found, "specificity", "r1", "ct") == pytest.approx(2 / 3)  # of c2, c3, c4 two
     assert rate(found, "sensitivity", "(readers)", "ct") == pytest.approx((2 + 2 + 2) / 9)
     assert rate(found, "specificity", "(readers)", "ct") == pytest.approx((2 + 2 + 2) / 9)
+
+
+def test_a_rate_needs_ten_reads_of_its_own_class_for_an_interval():
+    cases = [f"c{i}" for i in range(14)]
+    calls = ["present" if i in (0, 5) else "absent" for i in range(14)]
+    read = pl.DataFrame({"case_id": cases, "call": calls}).with_columns(
+        reader=pl.lit("r1"), finding=pl.lit("nodule"), arm=pl.lit("unaided"), round=pl.lit(1)
+    )
+    truth = pl.DataFrame({"case_id": cases, "state": ["present"] * 3 + ["absent"] * 11}).with_columns(
+        finding=pl.lit("nodule"), source=pl.lit("ct")
+    )
+    found = evaluate(None, truth, None, CONFIG, rng=0, reads=read).estimates.filter(rater="r1", reference="ct")
+    low, high, note = found.filter(metric="sensitivity").select("low", "high", "note").row(0)
+    assert isnan(low)
+    assert isnan(high)
+    assert note == "no CI: 3 present and 11 absent reads (at least 10 of the class required)"
+    value, low, high, note = found.filter(metric="specificity").select("estimate", "low", "high", "note").row(0)
+    assert (value, low, high) == pytest.approx((10 / 11, *_wilson(10, 11)))
+    assert not note
+
+
+def _wilson(k: int, n: int) -> tuple[float, float]:
+    z2 = 1.959963984540054**2
+    middle, half = (k + z2 / 2) / (n + z2), sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
+    return middle - half, middle + half
 
 
 def test_a_reference_standard_that_no_label_source_has_is_refused_without_a_model_too():

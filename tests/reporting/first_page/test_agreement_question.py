@@ -65,6 +65,13 @@ def test_of_one_finding_percent_and_kappa_are_given(evidence_folder):
     assert dict(page.facts) == {"readers": "4", "cases": "200", "patients": "150", "finding": "1"}
 
 
+def test_cases_of_the_answer_are_those_with_two_reads(evidence_folder):
+    """Measures with the categories of all reads also count cases with one read."""
+    rows = [r if r["metric"] == "percent_agreement" else r | {"n_cases": 260} for r in agreement("mass", 0.9, 0.5)]
+    _, page = page_of(evidence_folder, rows)
+    assert dict(page.facts)["cases"] == "200"
+
+
 def test_without_fleiss_kappa_another_measure_leads(evidence_folder):
     rows = [*agreement("mass", 0.9, None), *agreement("mass", 0.9, 0.8, metric="gwet_ac1")[1:]]
     _, page = page_of(evidence_folder, rows)

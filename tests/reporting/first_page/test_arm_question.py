@@ -9,7 +9,7 @@ from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.arm_pairs import pairs
-from overread.reporting.sections.reader_results.arm_sentences import for_paper
+from overread.reporting.sections.reader_results.arm_sentences import answer, for_paper
 from tests.reporting.first_page.test_leading_question import READS, in_two_arms, row
 
 
@@ -51,7 +51,7 @@ def test_the_lower_limit_is_set_against_the_margin(evidence_folder):
     _, page = page_of(evidence_folder, [*tested, *in_two_arms()])
     assert page.answer.endswith(
         " Non-inferiority with a margin of 0.05: the lower limit of the interval, −0.0004, is above −0.050 (one-sided "
-        "P = 0.001)."
+        "P = 0.001, tested at 2.5%)."
     )
     assert (page.table.rows[0][0].kind, page.table.rows[0][1].text) == ("strong", "0.897 (0.847–0.947)")
 
@@ -66,10 +66,30 @@ def test_every_measure_is_set_against_the_margin(evidence_folder):
             tested = {"at": at, "p": own if at.startswith("margin") else 0.5}
             rows += [r | less | tested for r in changed({}) if r["contrast"]]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.endswith(
-        "is above −0.050 (one-sided P = 0.001). Lower limits of the other measures: sensitivity +0.010 is above (P = "
-        "0.001); specificity −0.080 is not above (P = 0.13)."
-    )
+    assert page.answer.endswith("is above −0.050 (one-sided P = 0.001, tested at 2.5%).")
+    assert (
+        "The lower limit for sensitivity, +0.010, is above −0.050 (P = 0.001); the lower limit for specificity, "
+        "−0.080, is not above −0.050 (P = 0.13). One-sided P values are not adjusted."
+    ) in page.more
+
+
+def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_folder):
+    rows = in_two_arms()
+    of_margin = {"at": "margin=0.05;test=obuchowski-rockette", "p": 0.001}
+    rows += [r | of_margin for r in changed({}) if r["contrast"]]
+    less = {"metric": "sensitivity_difference", "estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}
+    rows += [r | less for r in changed({}) if r["contrast"]]
+    _, page = page_of(evidence_folder, rows)
+    assert "Non-inferiority in sensitivity could not be tested." in page.more
+
+
+def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):
+    why = noted("readers_without_class", classes="with the finding", readers=("2",))
+    one = [r | {"n_readers": 1} if r["rater"] == "(readers)" else r for r in changed({"n_readers": 1, **why})]
+    evidence, page = page_of(evidence_folder, one)
+    assert page.answer.startswith("The AUC of the one reader compared was 0.941 in aided reading (score) and 0.897 in")
+    assert "Reader 2 has no read of cases with the finding in one of the arms and is left out." in page.more
+    assert (page.table.caption, for_paper(pairs(evidence)[0], "auc")) == ("The one reader in each arm", "")
 
 
 def test_a_difference_that_does_not_vary_has_no_interval(evidence_folder):
@@ -142,7 +162,8 @@ def test_of_three_arms_each_is_compared_with_the_usual_one(evidence_folder):
     assert page.answer == (
         "The difference in the mean AUC of the readers from that in unaided reading (0.897) runs from −0.040 (95% "
         "interval −0.080 to −0.001) with cine to +0.044 (−0.0004 to +0.088) in aided reading (score), with 0 outside "
-        "the interval in 1 of 2. Equal means in all arms: P = 0.030 (F test)."
+        "the unadjusted interval in 1 of 2 and a Holm-adjusted P below 0.05 in none. Equal means in all arms: P = "
+        "0.030 (F test)."
     )
     assert [c.text for c in page.table.head[0]][1:4] == ["unaided", "Other arm", "Other arm minus unaided"]
     assert [r[1].text for r in page.table.rows] == ["0.897 (0.847–0.947)"] * 2  # the arm that is subtracted
@@ -193,3 +214,64 @@ def test_readers_without_a_number_together_have_their_range_and_the_arm(evidence
         "together was estimated."
     )
     assert "The arms are not compared: the same readers made the reference standard" in page.more
+
+
+def test_readers_with_unequal_reads_are_pooled_and_no_mean(evidence_folder):
+    """A reader with more reads counts more: the number is not the mean of the readers' values."""
+    pooled = noted("readers_pooled")
+    rows = [{**r, **pooled} if r["rater"] == "(readers)" else r for r in in_two_arms()]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith("The AUC of the pooled readers was 0.941 in aided reading (score) and 0.897 in")
+    assert page.table.caption == "The pooled readers in each arm"
+    assert ("Pooled readers", "All reads together: a reader with more reads counts more.") in page.terms
+    assert page.figure.numbers["row"][0] == "Pooled readers"
+    (pair,) = pairs(evidence)
+    sentence = for_paper(pair, "auc")
+    assert sentence.startswith("The AUC of the pooled readers for mass was 0.941 (95% CI")
+    assert "; all reads pooled, so that a reader with more reads counts more; " in sentence
+    assert answer(pair, several=False).startswith("aided (score) minus unaided, pooled readers: AUC")
+
+
+def test_missing_reads_limit_the_answer_with_their_number_in_each_arm(evidence_folder):
+    lost = codes.notes(
+        codes.note("reads_missing", n=227, total=1500),
+        codes.note("reads_missing_by_arm", arms=("unaided 227 of 750", "aided 0 of 750")),
+        codes.note("reads_of_practice", n=58, total=1500),
+    )
+    evidence, _ = page_of(evidence_folder, changed({"note_codes": codes.encode(lost)}))
+    (limit,) = [x for x in limitations(evidence) if x.short == "227 of 1,500 reads missing"]
+    assert limit.text == (
+        "By arm: unaided 227 of 750 and aided 0 of 750. 58 others were practice and are excluded. The comparison "
+        "assumes that they are missing at random, and not because a case was hard or easy."
+    )
+    sentence = for_paper(pairs(evidence)[0], "auc")
+    assert (
+        "227 of 1,500 reads missing (unaided 227 of 750 and aided 0 of 750), 58 of 1,500 reads excluded (prac"
+        in sentence
+    )
+
+
+def test_arms_with_readers_of_their_own_are_not_compared_within_readers(evidence_folder):
+    rows = [r | {"n_readers": 3} if r["rater"] == "(readers)" else r for r in in_two_arms()]
+    within = {"n_readers": 6, **noted("readers_within_arms")}
+    rows = [r | within if r["rater"] == "(readers)" and r["contrast"] else r for r in rows]
+    rows = [r for r in rows if r["rater"] != "r1" or r["arm"] == "unaided"]  # r1 unaided, r2 aided
+    rows = [r for r in rows if r["rater"] != "r2" or (r["arm"] != "unaided" and not r["contrast"])]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.answer.startswith("The mean AUC of the readers was 0.941 in aided reading (score) and 0.897 in unaided")
+    assert page.more.startswith(
+        "Every reader read in one arm only (3 readers in aided reading (score), 3 others in unaided reading): the "
+        "difference is also one between readers."
+    )
+    assert page.table.rows[0][1].note == "3 readers"
+    assert page.figure.title.startswith("Each reader in his or her own arm: AUC")
+    assert list(dict.fromkeys(page.figure.numbers["row"])) == ["Mean of the readers", "r1", "r2"]
+    said = "other readers in each arm, 3 in aided reading (score) and 3 in unaided reading; 6 readers, "
+    assert said in for_paper(pairs(evidence)[0], "auc")
+
+
+def test_weighted_cases_are_named_in_the_answer_and_in_the_sentence_for_a_paper(evidence_folder):
+    method = codes.methods(codes.method("u_statistics_centred"), codes.method("weighted"))
+    evidence, page = page_of(evidence_folder, changed({"method_code": codes.encode(method)}))
+    assert "Cases are weighted by the inverse of their sampling probability." in page.more
+    assert "; cases weighted by the inverse of their sampling probability; " in for_paper(pairs(evidence)[0], "auc")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from overread.reporting.first_page.question import DECISIONS, MODELS, leading
 from overread.reporting.sections import section_answers
 from tests.reporting.first_page.test_leading_question import over, page_of, row
@@ -70,3 +72,28 @@ def test_the_figure_has_both_rates_of_each_finding(evidence_folder):
 def test_scores_beside_decisions_lead_with_the_auc(evidence_folder):
     evidence, _ = page_of(evidence_folder, [*rates("cad-a", 0.7, 0.9), row("auc", 0.8, 0.7, 0.9)])
     assert leading(evidence) == MODELS
+
+
+def test_without_a_mean_over_findings_the_rates_of_one_finding_lead_with_their_hospital(evidence_folder):
+    places = [{"population": f"external:{p}"} for p in ("ash", "elm")]
+    none = {"low": math.nan, "high": math.nan}
+    rows = [r | places[1] for r in rates("cad-a", 0.7, 0.9, ["mass", "nodule"])]
+    rows += [r | places[0] | none | {"estimate": math.nan} for r in rates("cad-a", 0.7, 0.9)]
+    rows += [r | places[1] | none | {"estimate": math.nan} for r in rates("cad-a", 0.7, 0.9, ["(mean)"])]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer == (
+        "At elm, the sensitivity for mass is 0.700 (95% interval 0.650 to 0.750) for cad-a; the specificity is 0.900 "
+        "(0.850 to 0.950) for cad-a."
+    )
+
+
+def test_three_models_have_both_differences_from_the_first_and_lead_the_section_on_comparisons(evidence_folder):
+    rows = [r for k, v in enumerate((0.7, 0.6, 0.5)) for r in rates(f"cad-{'abc'[k]}", v, 0.9, ["mass"])]
+    rows += [difference("sensitivity", "mass", -0.1), difference("sensitivity", "mass", -0.2, "cad-c")]
+    evidence, page = page_of(evidence_folder, rows)
+    assert page.more == (
+        "cad-a minus cad-b, on the same cases: sensitivity +0.100 (95% interval +0.070 to +0.130). cad-a minus cad-c, "
+        "on the same cases: sensitivity +0.200 (95% interval +0.170 to +0.230). 1 more pair of models: see the "
+        "sections below."
+    )
+    assert section_answers.comparison(evidence) == page.more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -81,6 +82,69 @@ def test_an_interval_with_0_is_no_verdict_and_its_small_limit_keeps_a_digit(evid
     assert page.verdict == ""
 
 
+def differences(*values):
+    """acme (0.856) and other models m0, m1 ..., each with its difference from acme: (estimate, low, high)."""
+    rows = [row("auc", 0.856, 0.83, 0.88, note=over(3))]
+    for k, (value, low, high) in enumerate(values):
+        rows.append(row("auc", 0.856 - value, 0.1, 0.9, rater=f"m{k}", note=over(3)))
+        rows.append(
+            row("auc_difference", value, low, high, analysis="comparison", rater="acme", contrast=f"rater:m{k}")
+        )
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            ((0.0, math.nan, math.nan), (0.712, 0.65, 0.77)),
+            "acme and m0 have the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); acme lies +0.712 above m1, "
+            "with the whole interval above 0.",
+        ),
+        (
+            ((0.1, math.nan, math.nan), (0.2, 0.1, 0.3), (0.3, -0.1, 0.7)),
+            "acme has the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); it lies +0.100 to +0.300 above the "
+            "others, with the whole interval above 0 for 1 of 3 (1 without an interval).",
+        ),
+        (
+            ((0.0, math.nan, math.nan), (0.0, -0.1, 0.1)),
+            "acme, m0 and m1 have the same mean AUC, 0.856 (95% interval 0.830 to 0.880).",
+        ),
+    ],
+)
+def test_models_with_the_same_auc_share_the_first_place_and_no_difference_is_dropped(evidence_folder, values, told):
+    _, page = page_of(evidence_folder, differences(*values))
+    assert page.answer == f"Of {len(values) + 1} models, {told}"
+
+
+def test_a_difference_that_could_not_be_computed_is_counted(evidence_folder):
+    rows = [r for r in differences((0.1, 0.05, 0.15), (0.2, 0.1, 0.3)) if r["contrast"] != "rater:m1"]
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.endswith(
+        "it lies +0.100 above the others, with the whole interval above 0 for 1 of 2 (1 without a difference)."
+    )
+
+
+def test_the_caption_names_the_pair_of_which_no_difference_remains(evidence_folder):
+    rows = models(0.82, 0.81)
+    more = {"analysis": "comparison", "rater": "acme", "contrast": "rater:beta"}
+    rows += [row("auc_difference", 0.01, -0.1, 0.1, finding=f, **more) | {"p_adjusted": 1.0} for f in ("edema", "mass")]
+    _, page = page_of(evidence_folder, rows)
+    assert "(Holm) no difference between acme and beta remains at the 5% level." in page.figure.caption
+
+
+def test_a_model_that_left_cases_unscored_has_its_own_cases_in_the_table(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass", rater=r) for r in ("acme", "beta")]
+    rows[1] |= {"n_present": 39, "n_absent": 159}
+    _, page = page_of(evidence_folder, rows)
+    (shown,) = page.detail[0].rows[-1:]
+    assert [(c.text, c.note) for c in shown[1:4]] == [
+        ("40 / 160", ""),
+        ("0.800 (0.700–0.900)", ""),
+        ("0.800 (0.700–0.900)", "of 39 / 159"),
+    ]
+
+
 def test_the_table_has_at_most_eight_rows_and_says_so(evidence_folder):
     rows = [row("auc", 0.9 - 0.01 * k, 0.8, 0.95, rater=f"m{k}") for k in range(10)]
     _, page = page_of(evidence_folder, rows)
@@ -123,6 +187,26 @@ def pooled(verdict_hash):
     return rows, verdicts
 
 
+@pytest.mark.parametrize(
+    ("sites", "told"),
+    [
+        (("north", "lake"), "Internal test: patients of north, where models were trained as declared."),
+        (
+            ("west1", "west2"),
+            "Internal test: patients of north; that a model was trained there is not declared (declared: west1 and "
+            "west2).",
+        ),
+    ],
+)
+def test_the_internal_test_is_of_the_training_hospitals_only_if_that_is_known(evidence_folder, sites, told):
+    rows, _ = pooled("")
+    roles = {"pooled": "pooled", "single": dict(zip(("north-only", "lake-only"), sites, strict=True))}
+    frame = joined(["a", "b"], ["a"]).with_columns(site=pl.lit("north"))
+    evidence = read_evidence(evidence_folder(rows, joined=frame), {})
+    object.__setattr__(evidence, "cast", replace(evidence.cast, roles=roles))
+    assert told in leading_page(evidence).table.note
+
+
 @pytest.mark.parametrize(("protocol_hash", "pill"), [("ab12", "cannot tell"), ("", "")])
 def test_only_a_rule_of_a_protocol_has_a_verdict_on_the_first_page(evidence_folder, protocol_hash, pill):
     rows, verdicts = pooled(protocol_hash)
@@ -134,6 +218,23 @@ def test_only_a_rule_of_a_protocol_has_a_verdict_on_the_first_page(evidence_fold
         "pooled has the higher mean AUC in 1 of 2 comparisons at hospitals not used in training, with the whole "
         "interval above 0 in 1 and below 0 in none: from −0.020 (95% interval −0.050 to +0.010) against lake-only at "
         "elm to +0.040 (+0.010 to +0.070) against north-only at elm."
+    )
+
+
+def test_the_internal_test_is_not_called_the_training_hospitals_where_training_is_not_known(evidence_folder):
+    rows, _ = pooled("")
+    notes = codes.note("mean_over_sites", n=2)
+    rows += [row("auc", 0.8, 0.7, 0.9, rater="pooled", population="external:elm")]
+    rows += [row("auc", 0.82, 0.8, 0.84, rater="pooled", at="pairs=all")]
+    rows[0] |= {"note": notes, "note_codes": codes.encode(notes)}
+    inside = joined(["a", "b"], []).with_columns(site=pl.Series(["north", "lake"]), rater=pl.lit("pooled"))
+    _, page = page_of(evidence_folder, rows, joined=inside)
+    assert page.table.note == (
+        "With 95% interval. Internal test: patients of lake and north, where models were trained as declared."
+    )
+    assert page.more == (
+        "The mean AUC of pooled is 0.800 in the internal test, and 0.800 at elm. In the internal test: mean of the "
+        "AUCs at 2 hospitals, each with the same weight; over all pairs 0.820."
     )
 
 
@@ -156,7 +257,7 @@ def test_models_and_readers_lead_with_the_difference_by_reference(evidence_folde
     evidence, page = page_of(evidence_folder, against_readers())
     assert leading(evidence) == READER_STUDY
     assert page.answer == (
-        "It depends on the reference standard: by the label panel the sensitivity of the models is lower (acme for "
+        "It depends on the reference standard: by the label panel the sensitivity of the model is lower (acme for "
         "mass: −0.20, 95% interval −0.25 to −0.15); by the majority of the readers (derived) it is higher (+0.10, "
         "+0.05 to +0.15)."
     )
@@ -194,6 +295,33 @@ def test_readers_in_two_arms_lead_before_the_models(evidence_folder):
     reader = page.figure.numbers.filter(pl.col("row") == "r1")
     assert reader["estimate"].to_list()[-1] == pytest.approx(0.044)
     assert math.isnan(reader["low"].to_list()[-1])  # no row has this interval
+
+
+def test_the_page_of_two_arms_has_the_models_and_the_cases_with_the_finding(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *in_two_arms()]
+    _, page = page_of(evidence_folder, rows)
+    assert page.more.endswith("Reference standard: the label panel. acme is evaluated in the sections below.")
+    assert page.table.note == "With 95% interval. Cases with / without the finding: 40 / 160."
+    model = {**READS, "level": "unaided", "finding": "mass", "rater": "acme", "reference": "panel"}
+    less = row(
+        "auc_difference", 0.009, -0.03, 0.048, at="test=obuchowski-rockette", contrast="rater:(readers)", **model
+    )
+    _, page = page_of(evidence_folder, [*rows, less])
+    assert page.more.endswith(
+        "AUC, model minus the mean of the readers in unaided reading: acme +0.009 (95% interval −0.030 to +0.048)."
+    )
+    _, page = page_of(evidence_folder, [*against_readers(), *in_two_arms()])
+    assert page.more.endswith(
+        "Models and readers in unaided reading, at the specificity of the readers: It depends on the reference "
+        "standard: by the label panel the sensitivity of the model is lower (acme for mass: −0.20, 95% interval −0.25 "
+        "to −0.15); by the majority of the readers (derived) it is higher (+0.10, +0.05 to +0.15)."
+    )
+    two = [{**r, "finding": "nodule", "n_present": 7, "n_absent": 9} for r in in_two_arms()]
+    _, page = page_of(evidence_folder, [*in_two_arms(), *two])
+    assert page.table.note == "With 95% interval."
+    assert [r[0].note for r in page.table.rows] == [
+        "Cases with / without the finding: 40 / 160", "Cases with / without the finding: 7 / 9",
+    ]  # fmt: skip
 
 
 def test_a_hypothesis_that_is_asked_first_leads_before_the_arms(evidence_folder):
@@ -246,8 +374,8 @@ def test_arms_of_several_findings_have_the_range_of_the_difference(evidence_fold
                               for r in in_two_arms())]  # fmt: skip
     _, page = page_of(evidence_folder, rows)
     assert (
-        "Over 2 findings the difference runs from +0.044 (mass) to +0.094 (nodule), with 0 outside the interval in 1."
-        in page.more
+        "Over 2 findings the difference in AUC, aided (score) minus unaided, runs from +0.044 (mass) to +0.094 "
+        "(nodule), with 0 outside the unadjusted interval in 1 of 2." in page.more
     )
 
 
@@ -260,7 +388,7 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     ]  # fmt: skip
     _, page = page_of(evidence_folder, rows)
     assert page.answer == (
-        "It depends on the reference standard: by the label truth the sensitivity of the models is higher (acme for "
+        "It depends on the reference standard: by the label truth the sensitivity of the model is higher (acme for "
         "mass: +0.20, 95% interval +0.15 to +0.25); by the majority of the readers (derived) it is lower (−0.10, "
         "−0.15 to −0.05)."
     )
@@ -268,6 +396,17 @@ def test_a_stated_label_leads_before_a_derived_reference_in_answer_figure_and_ta
     blocks = [r[0].text for r in page.detail[0].rows if r[0].kind == "group"]
     assert blocks[0].startswith("truth: labels not stated as from these reads")
     assert page.table.rows[0][0].text == "By the label truth"
+
+
+def test_a_reference_without_a_number_is_not_drawn_and_named(evidence_folder):
+    nan = float("nan")
+    rows = against_readers()
+    lost = [r | {"reference": "dawid-skene"} for r in rows if r["reference"] == "majority"]
+    lost = [r | {"estimate": nan, "low": nan, "high": nan} if r["contrast"] else r for r in lost]
+    _, page = page_of(evidence_folder, [*rows, *lost])
+    assert not any("Dawid" in name for name in page.figure.numbers["row"])
+    assert " Not drawn, because no difference could be computed: Dawid–Skene (derived)." in page.figure.caption
+    assert "favours them: Majority of the readers (derived)." in page.figure.caption
 
 
 def test_under_the_majority_of_the_others_no_case_is_counted_twice(evidence_folder):
@@ -326,7 +465,7 @@ def test_intervals_that_are_not_on_opposite_sides_are_two_results_and_no_depende
     folder = evidence_folder(rows, settings={"reference": "nih"})
     page = leading_page(read_evidence(folder, {}))
     assert page.answer == (
-        "By the label nih the sensitivity of the models is neither lower nor higher with the whole interval (acme for "
+        "By the label nih the sensitivity of the model is neither lower nor higher with the whole interval (acme for "
         "mass: +0.10, 95% interval −0.06 to +0.30). By the label adjudicated it is lower (−0.20, −0.25 to −0.15). The "
         "difference between the two reference standards was not tested."
     )
@@ -373,7 +512,55 @@ def test_only_intervals_on_opposite_sides_make_the_answer_depend_on_the_referenc
         for r in against_readers()
     ]
     _, page = page_of(evidence_folder, rows)
-    assert page.answer.startswith("By the label panel the sensitivity of the models is neither lower nor higher")
+    assert page.answer.startswith("By the label panel the sensitivity of the model is neither lower nor higher")
+
+
+def under(reference, value, *, half=0.05, **more):
+    """The rows of `against_readers` under one reference with this difference."""
+    rows = [{**r, "reference": reference, **more} for r in against_readers() if r["reference"] == "panel"]
+    ends = {"estimate": value, "low": value - half, "high": value + half}
+    return [{**r, **ends} if r["metric"] == "sensitivity_difference" else r for r in rows]
+
+
+def test_the_second_label_is_called_the_furthest_of_the_labels_and_the_range_is_over_all(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass")]
+    rows += [*under("ct", -0.03), *under("panel", 0.004), *under("report", -0.05), *under("majority", -0.14)]
+    page = leading_page(read_evidence(evidence_folder(rows, settings={"reference": "ct"}), {}))
+    assert "By the label panel it is" in page.answer
+    assert page.table.note == (
+        "With 95% interval. By the reference standard that leads and, of the other labels, the one whose difference is "
+        "furthest from its own."
+    )
+    said = "Over 4 reference standards the difference runs from −0.14 (the majority of the readers (derived)) to 0.00 "
+    assert page.more.endswith(f"{said}(the label panel).")
+    _, page = page_of(evidence_folder, [rows[0], *under("ct", -0.03), *under("panel", 0.004)])
+    assert page.table.note == "With 95% interval."
+    assert "Over" not in page.more
+
+
+def test_labels_of_other_cases_and_readers_say_so(evidence_folder):
+    people = [{**r, "rater": "r2"} for r in under("ct", -0.3) if r["rater"] == "r1"]
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *under("ct", -0.3, n_readers=1), *people]
+    rows += under("nih", 0.1, n_readers=2, n_cases=935, n_present=57)
+    _, page = page_of(evidence_folder, rows)
+    groups = ["By the label ct: 1 of 2 readers", "By the label nih"]
+    assert [r[0].text for r in page.table.rows if r[0].kind == "group"] == groups
+    assert page.detail[0].rows[0][0].text == "ct: labels not stated as from these reads; 1 of 2 readers"
+    assert (
+        "The two reference standards are not on the same cases (mass: by the label ct 200, 40 with it; by the label "
+        "nih 935, 57 with it)."
+    ) in page.more
+
+
+def test_differences_without_an_interval_are_counted_or_given(evidence_folder):
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *under("ct", -0.3)]
+    lone = [r | NONE if r["metric"] == "sensitivity_difference" else r for r in rows]
+    _, page = page_of(evidence_folder, lone)
+    assert page.answer.endswith("a difference of −0.30. It has no interval.")
+    rows += [{**r, "rater": "beta"} for r in lone if r["rater"] == "acme"]
+    evidence, page = page_of(evidence_folder, rows)
+    assert "is lower (acme for mass: −0.30, 95% interval −0.35 to −0.25; 1 more without an interval)" in page.answer
+    assert section_answers.readers(evidence).endswith("lower in 1 and higher in 0 of 1 (1 more without an interval).")
 
 
 def decisions_against_readers():
@@ -418,5 +605,5 @@ def test_decisions_are_no_row_of_dashes_beside_scores_and_readers(evidence_folde
     matched = next(t for t in tables if "each model against the pooled readers, by reference" in t.caption)
     assert "cad" not in [r[0].text for r in matched.rows]
     decided = next(t for t in tables if "decisions as given" in t.caption)
-    assert [r[0].text for r in decided.rows] == ["Label panel", "Pooled readers", "cad"]
+    assert [r[0].text for r in decided.rows] == ["Label panel", "The reader", "cad"]  # there is one
     assert [c.text for c in decided.rows[-1][1:3]] == ["0.850 (0.750–0.950)", "+0.050 (−0.010 to +0.110)"]

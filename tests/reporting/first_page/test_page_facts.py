@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from overread import codes
 from overread.reporting.first_page.page_facts import facts, made_line
 from overread.reporting.report_data import read_evidence
-from tests.reporting.first_page.test_leading_question import row
+from overread.reporting.sections.summary import study_paragraph
+from tests.reporting.first_page.test_leading_question import READS, against_readers, in_two_arms, joined, row
 
 
 def test_only_readers_whose_reads_are_analysed_are_counted(evidence_folder):
@@ -32,3 +34,31 @@ def test_readers_whose_agreement_alone_is_known_are_counted(evidence_folder):
     read = {"analysis": "agreement", "finding": "edema", "subgroup": "read", "level": "unaided", "rater": "(readers)"}
     evidence = read_evidence(evidence_folder([row("fleiss_kappa", 0.6, 0.5, 0.7, n_readers=6, **read)]), {})
     assert "6 readers" in made_line(evidence)
+
+
+def test_another_reference_standard_with_more_cases_gives_the_counts_as_ranges(evidence_folder):
+    more = {"n_cases": 935, "n_patients": 353}
+    rows = [{**r, **more} if r["reference"] == "majority" else r for r in against_readers()]
+    read = {**READS, "level": "unaided", "arm": "unaided", "rater": "r1", "reference": "panel", "n_cases": 4000}
+    rows.append(row("sensitivity", 0.5, 0.4, 0.6, finding="fracture", **read))  # no model scores it
+    cases = joined([f"c{k}" for k in range(200)], ["c0"])
+    told = dict(facts(read_evidence(evidence_folder(rows, joined=cases), {})))
+    assert (told["cases, by reference standard"], told["patients, by reference standard"]) == (
+        "200 to 935",
+        "150 to 353",
+    )
+    assert not {"cases", "patients", "cases read"} & set(told)
+    told = dict(facts(read_evidence(evidence_folder(against_readers(), joined=cases), {})))
+    assert (told["cases"], told["patients"], told["cases read"]) == ("200", "200", "200")
+
+
+def test_the_study_in_brief_has_the_readers_and_arms_beside_the_models(evidence_folder):
+    pooled = codes.note("reads_pooled", n=600)
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="mass"), *in_two_arms()]
+    rows.append(row("sensitivity", 0.8, 0.7, 0.9, rater="(readers)", finding="mass", level="unaided", arm="unaided",
+                    reference="panel", note=pooled, n_cases=120, **READS))  # fmt: skip
+    said = study_paragraph(read_evidence(evidence_folder(rows), {}))
+    assert said.startswith("Up to 200 test cases of 150 patients per estimate of the models alone; 1 finding (mass). ")
+    read = "2 readers; at most 600 reads (of 120 cases) and at most 200 cases per estimate"
+    assert f"{read} in 2 arms (unaided and aided:score). " in said
+    assert "Reference standard of the reads: the label panel." in said

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from overread import codes
 from overread.reporting.blocks import Table, within
 from overread.reporting.first_page.answer_limits.study_limits import limitations
+from overread.reporting.first_page.first_page_parts import AUC_WITHIN_TERM
 from overread.reporting.first_page.page_facts import made_line
 from overread.reporting.first_page.question import MODELS, SEEDS, leading, leading_page
 from overread.reporting.report_data import read_evidence
@@ -84,6 +87,74 @@ def test_the_contrast_of_the_groups_between_variants_is_one_line(evidence_folder
     assert leading_page(evidence).more.endswith("; the interval includes 0.")
 
 
+def test_every_contrast_of_three_variants_is_on_the_page_and_of_many_the_largest(evidence_folder):
+    members = {f"w{k}": [f"{k}a"] for k in range(5)}
+    three = dict(list(members.items())[:3])
+
+    def against_first(n):
+        more = {"level": "F − M", "contrast": "rater:w0", **GROUPS}
+        return [
+            row("auc_difference_contrast", 0.18 * k, 0.18 * k - 0.2, 0.18 * k + 0.2, rater=f"w{k}", **more)
+            for k in range(1, n)
+        ]
+
+    page = leading_page(evidence_of(evidence_folder, [*of_seeds(three), *against_first(3)], three))
+    assert page.more == (
+        "The difference in AUC between groups (sex, F − M) is −0.100 in w0, +0.080 in w1 and +0.260 in w2; w1 minus "
+        "w0: +0.180 (95% interval −0.020 to +0.380); the interval includes 0; w2 minus w0: +0.360 (+0.160 to +0.560)."
+    )
+    page = leading_page(evidence_of(evidence_folder, [*of_seeds(members), *against_first(5)], members))
+    assert page.more == (
+        "The difference in AUC between groups (sex, F − M) of 5 variants runs from −0.100 in w0 to +0.620 in w4; the "
+        "largest of 4 contrasts is w4 minus w0: +0.720 (95% interval +0.520 to +0.920); 0 lies outside the interval of "
+        "3."
+    )
+
+
+def at_hospitals(values):
+    """The mean over two seeds of one variant for one finding, at each of these hospitals; NaN: not computed."""
+    place = {"finding": "mass", "population": "external:ash"}
+    rows = [row("auc", 0.8, 0.7, 0.9, rater=r, analysis="seeds", **place) for r in ("s1", "s2")]
+    rows.append(row("auc", 0.8, 0.7, 0.9, rater="s1", **place))
+    for name, value in values.items():
+        mean, spread = mean_and_spread("net", value, 0.01, finding="mass", population=f"external:{name}")
+        rows += [mean, spread] if value == value else [mean | NONE]
+    return rows
+
+
+def test_the_answer_names_its_hospital_the_others_and_those_without_an_auc(evidence_folder):
+    members = {"net": ["s1", "s2"]}
+    rows = at_hospitals({"ash": math.nan, "elm": 0.8, "fir": 0.7, "oak": 0.75, "yew": 0.76, "zen": 0.6})
+    page = leading_page(evidence_of(evidence_folder, rows, members))
+    assert page.answer == (
+        "At elm, averaged over 2 seeds, the AUC for mass is 0.800 (95% interval 0.780 to 0.820; SD over seeds 0.010) "
+        "for net."
+    )
+    assert page.more == (
+        "At fir, it is 0.700 (0.680 to 0.720; SD over seeds 0.010) for net. At oak, it is 0.750 (0.730 to 0.770; SD "
+        "over seeds 0.010) for net. At yew, it is 0.760 (0.740 to 0.780; SD over seeds 0.010) for net. 1 more "
+        "hospital, zen: see the sections below. No mean over seeds could be computed for ash."
+    )
+
+
+def test_the_pairs_of_the_aucs_of_seeds_are_named_with_their_mean_over_all_pairs(evidence_folder):
+    members = {"net": ["s1", "s2"]}
+    note = codes.note("aggregation_stratified", n_pairs=900, n_sites=3, n_sites_without_pair=0)
+    rows = [
+        row("auc", v, v - 0.1, v + 0.1, rater=r, finding="mass", at=at, analysis=a, note=codes.NONE if at else note)
+        for r, v in (("s1", 0.8), ("s2", 0.82))
+        for a, at in (("standalone", ""), ("seeds", ""), ("standalone", "pairs=all"))
+    ]
+    rows += mean_and_spread("net", 0.81, 0.014, finding="mass")
+    page = leading_page(evidence_of(evidence_folder, rows, members))
+    assert page.more == (
+        "AUC over 900 pairs of cases of the same hospital, 3 hospitals; over all pairs the mean over seeds is 0.810 "
+        "for net."
+    )
+    assert page.terms[0] == AUC_WITHIN_TERM
+    assert [[c.text for c in r[:2]] for r in page.detail[0].rows] == [["net", "Mass"]]
+
+
 def test_one_model_with_seeds_has_no_verdict_on_the_best_seed(evidence_folder):
     members = {"five": ["s1", "s2", "s3", "s4"]}
     evidence = evidence_of(evidence_folder, of_seeds(members), members)
@@ -121,7 +192,7 @@ def mixed():
 
 def test_seeds_stand_beside_no_other_model(evidence_folder):
     evidence = read_evidence(evidence_folder(mixed(), settings={"members": MEMBERS}), {})
-    assert evidence.cast.raters == ("w0", "other", "b2", "b1")  # the seed with the highest AUC does not lead
+    assert evidence.cast.raters == ("w0", "other", "b1", "b2")  # seeds come last, in the order of their names
     assert section_raters(evidence) == ("w0", "other")
     page = leading_page(evidence)
     assert page.answer.startswith("w0 has the higher")
@@ -131,7 +202,7 @@ def test_seeds_stand_beside_no_other_model(evidence_folder):
     assert compared.blocks[0].name == "comparison-0"
     folded = compared.blocks[-2]
     assert folded.summary == "Comparisons with single seeds"
-    assert [t.caption.split(",")[1].strip() for t in folded.blocks] == ["w0 minus b2", "b2 minus b1"]
+    assert [t.caption.split(",")[1].strip() for t in folded.blocks] == ["w0 minus b2", "b1 minus b2"]
     for section in (compared, discrimination_section.discrimination(evidence)):
         assert (section.blocks[-1].text, section.blocks[-1].link) == (
             "Not listed as models: 2 seeds of w0 and 2 seeds of w100. Those of a variant without an ensemble are in "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from overread import codes
@@ -216,3 +217,38 @@ def test_cases_read_without_a_stated_label_are_counted_once_for_each_label(evide
     assert found["cases read without a label"] == (
         "Read, but without a label: 2 cases by the label panel. Not in any result by that reference standard."
     )
+
+
+def test_rare_findings_with_and_without_an_interval_are_told_apart(evidence_folder):
+    settings = {"roles": {}}
+    rows = [row("auc", 0.8, 0.7, 0.9, finding="edema", n_present=12), row(*AUC, finding="hernia")]
+    rows.append(row("auc", 0.4, finding="mass", n_present=1, low=math.nan, high=math.nan))
+    found = limits_of(evidence_folder, rows, settings=settings)
+    assert found["few cases of some findings"] == (
+        "Fewer than 50 cases present: mass (1), pulmonary edema (12) and hiatal hernia (40). The intervals are wide; "
+        "mass has none."
+    )
+    found = limits_of(evidence_folder, rows[2:], settings=settings)
+    assert found["few cases of some findings"].endswith("No interval could be computed.")
+
+
+def test_a_finding_of_one_class_has_its_hospital_only_where_there_are_several(evidence_folder):
+    none = {"finding": "mass", "n_present": 0, "low": math.nan, "high": math.nan}
+    rows = [row(*AUC, finding="edema"), row("auc", math.nan, **none)]
+    short = "findings with cases of one class"
+    assert limits_of(evidence_folder, rows)[short] == "All cases of one class: mass. No AUC can be estimated."
+    rows.append(row("auc", math.nan, population="external:elm", **none))
+    told = "All cases of one class: mass (the internal test) and mass (elm). No AUC can be estimated."
+    assert limits_of(evidence_folder, rows)[short] == told
+
+
+def test_roles_that_name_hospitals_without_a_case_are_a_limit(evidence_folder):
+    inside = joined(["a", "b"], []).with_columns(site=pl.lit("west"))
+    roles = {"single": {"acme": "west1", "beta": "west2"}}
+    short = "roles that name other hospitals"
+    assert limits_of(evidence_folder, [row(*AUC)], joined=inside, settings={"roles": roles})[short] == (
+        "Hospitals of the roles are not those of the test. The roles name west1 and west2, of which the test has no "
+        "case; the internal test is of west, which no role names."
+    )
+    roles = {"single": {"acme": "west", "beta": "west2"}}
+    assert short not in limits_of(evidence_folder, [row(*AUC)], joined=inside, settings={"roles": roles})

@@ -77,6 +77,12 @@ def cases(*patients):
     return pl.concat([tables.empty("joined"), frame], how="diagonal_relaxed")
 
 
+def weighted(*weights):
+    """Evaluated cases with these sampling weights."""
+    frame = cases(*(f"p{i}" for i in range(len(weights))))
+    return frame.with_columns(weight=pl.Series(weights), shift=pl.lit("none"))
+
+
 def run(**config):
     return {"config": config}
 
@@ -207,6 +213,12 @@ CASES = [
     ("heatmaps", {"heatmaps": True}, {}),
     ("several_cases", {"joined": cases("a", "a", "b")}, {"joined": cases("a", "b")}),
     ("one_case_per_patient", {"joined": cases("a", "b")}, {"joined": cases("a", "a")}),
+    ("equal_weights", {"joined": cases("a", "b")}, {"joined": weighted(1.0, 9.0)}),
+    ("weighted_sample", {"joined": weighted(1.0, 9.0)}, {"joined": weighted(9.0, 9.0)}),
+    ("one_case_per_patient", {"joined": cases("a", "b")},
+     {"joined": cases("a", "b"), "account": account(codes.note("case_is_own_patient"))}),
+    ("each_case_one_patient", {"joined": cases("a", "b"), "account": account(codes.note("case_is_own_patient"))},
+     {"joined": cases("a", "b")}),
     ("effective_size", {"estimates": rows({"method_code": "wilson_effective(n=81.3) clustered_by_patient"})},
      {"estimates": rows({"method_code": "wilson clustered_by_patient"})}),
     *((fact, {"estimates": rows({"method_code": code})}, {"estimates": rows({"method_code": "obuchowski"})})

@@ -28,6 +28,7 @@ FACTS = {
     "arms_compared": {}, "arms_by_others": {}, "arms_adjusted": {}, "model_tests_adjusted": {},
     "rating_cutoff": {"cutoff": "3"}, "average_curve": {}, "reads_alone": {}, "reads_and_model": {},
     "cases_as_patients": {}, "patients_known": {}, "wilson_alone": {}, "internal_recorded": {},
+    "equal_weights": {}, "weighted_sample": {},
     "reference_of_reads": {"references": ("the label surgery",)},
     "split_by_patient": {"splits": "training and test"}, "split_by_time": {"splits": "training and test"},
     "split_given": {"splits": "training and test"},
@@ -52,6 +53,7 @@ FACTS = {
     "net_benefit_raw": {"models": ("“acme”",)}, "decision_thresholds": {"thresholds": "0.05 and 0.1"},
     "subgroups": {"columns": ("sex", "view")}, "readers_design": {"readers": 4, "cases": 120},
     "reader_uncertain": {"treated": "excluded"}, "several_cases": {}, "one_case_per_patient": {},
+    "each_case_one_patient": {},
     "effective_size": {"allowance": ", which allows for several cases per patient"},
 }  # fmt: skip
 FACTS = {name: [parameters] for name, parameters in FACTS.items()}

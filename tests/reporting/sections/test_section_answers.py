@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import polars as pl
+
+from overread.reporting.blocks import Paragraph
 from overread.reporting.checklists.data_answers import missing
+from overread.reporting.methods.methods_section import compose_methods
 from overread.reporting.report_data import read_evidence
-from overread.reporting.sections.section_answers import account, references
-from tests.reporting.first_page.test_leading_question import row
+from overread.reporting.sections.model_results.operating_section import operating
+from overread.reporting.sections.section_answers import account, decision, references
+from tests.reporting.first_page.test_leading_question import joined, row
 from tests.reporting.first_page.test_study_limits import line
 
 
@@ -30,5 +35,36 @@ def test_the_largest_difference_is_one_of_those_that_are_counted(evidence_folder
         "of these, for mass and acme, the label panel minus the majority of the readers (derived): +0.020 (95% "
         "interval +0.010 to +0.030)."
     )
+    lone = wide | {"low": float("nan"), "high": float("nan"), "estimate": 0.0, "rater": "same"}
+    assert "in 1 of 2 comparisons (1 more without an interval); the largest of these" in references(
+        read_evidence(evidence_folder([wide, clear, lone]), {})
+    )
     none = read_evidence(evidence_folder([wide]), {})
     assert "in none of 1 comparison; the largest, for mass and wide" in references(none)
+
+
+def test_net_benefit_is_told_against_treating_nobody_and_everybody(evidence_folder):
+    more = {"analysis": "decision", "at": "threshold=0.10"}
+    rows = [row("auc", 0.8, 0.7, 0.9, finding=f) for f in ("mass", "edema", "nodule")]
+    rows += [row("net_benefit", 0.03, 0.01, 0.05, finding=f, **more) for f in ("mass", "edema")]
+    rows.append(row("net_benefit", -0.03, -0.05, -0.01, finding="nodule", **more))
+    versus = {**more, "contrast": "rater:(everyone)"}
+    rows.append(row("net_benefit_difference", 0.02, 0.01, 0.03, finding="mass", **versus))
+    rows.append(row("net_benefit_difference", 0.02, -0.01, 0.05, finding="edema", **versus))
+    rows.append(row("net_benefit_difference", 0.02, 0.01, 0.03, finding="nodule", **versus))
+    assert decision(read_evidence(evidence_folder(rows), {})) == (
+        "At a threshold probability of 0.10, the net benefit of acme lies, with the whole interval, above that of "
+        "treating nobody for 2 and above that of treating everybody as well for 1 of 3 findings; it lies below that of "
+        "treating nobody for 1."
+    )
+
+
+def test_predictive_values_of_a_weighted_sample_are_not_at_the_prevalence_of_the_test_set(evidence_folder):
+    rows = [row(m, 0.4, 0.3, 0.5, finding="mass", at="operating_point=locked") for m in ("ppv", "threshold")]
+    frame = joined(["a", "b"], [])
+    for weights, where in (((1.0, 9.0), "sampled population"), ((1.0, 1.0), "test set")):
+        weighted = frame.with_columns(weight=pl.Series(weights))
+        evidence = read_evidence(evidence_folder(rows, joined=weighted), {})
+        assert f"at the prevalence of the {where}" in operating(evidence).blocks[0].text
+        methods = " ".join(b.text for b in compose_methods(evidence)[0].blocks if isinstance(b, Paragraph))
+        assert f"apply at the prevalence of the {where}" in methods

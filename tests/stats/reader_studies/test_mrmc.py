@@ -527,7 +527,7 @@ def test_cases_that_nobody_read_and_readers_without_reads_are_counted():
     assert "4 cases without a read excluded" in got.note
     scores[:, 0, y] = np.nan
     loose = mrmc.compare_arms(y, scores, covariance="u-statistic")
-    assert "1 of 3 readers lack reads" in loose.note
+    assert "1 of 3 readers does not contribute: no read of a case with" in loose.note
     assert np.isnan(loose.per_reader[0].arms[0].value)
     assert loose.difference.value == pytest.approx(mrmc.compare_arms(y, scores[:, 1:]).difference.value)
 
@@ -629,3 +629,24 @@ def test_calls_of_readers_have_no_area_beside_a_graded_model():
     calls = (rng.normal(size=(3, 60)) + y > 0.5).astype(float)
     with pytest.raises(InputError, match="graded scores of readers beside a graded model; found two values only"):
         mrmc.model_against_readers(y, rng.normal(size=60) + y, calls)
+
+
+def test_unequal_numbers_of_reads_are_named_pooled():
+    """Two readers of sensitivity 1/4 and 1: all reads 2/5, mean of the readers 5/8."""
+    y = np.array([1, 1, 1, 1, 0, 0], bool)
+    many, one = [1, 0, 0, 0, 0, 0], [1, np.nan, np.nan, np.nan, 0, np.nan]
+    options = {"metric": "sensitivity", "covariance": "u-centred"}
+    study = mrmc.compare_arms(y, [[many, one]] * 2, **options)
+    assert study.arms[0].value == pytest.approx(2 / 5)
+    assert "pooled readers: a reader with more reads counts more" in str(study.note)
+    equal = mrmc.compare_arms(y, [[many, [1, 1, 1, 1, 0, np.nan]]] * 2, **options)  # unequal only without the finding
+    assert equal.arms[0].value == pytest.approx(5 / 8)
+    assert "pooled" not in str(equal.note)
+
+
+def test_readers_of_one_arm_each_contribute_to_it():
+    y, none = np.array([1, 1, 0, 0], bool), [np.nan] * 4
+    first, second = [[1, 0, 0, 0], [1, 1, 0, 1], none, none], [none, none, [1, 1, 0, 0], [0, 1, 0, 0]]
+    study = mrmc.compare_arms(y, [first, second], metric="sensitivity", covariance="u-centred")
+    assert [a.value for a in study.arms] == [0.75, 0.75]
+    assert "do not contribute" not in str(study.note)

@@ -152,6 +152,7 @@ def test_one_class_has_no_threshold_for_it_and_null_for_what_cannot_be_attained(
     assert points["sens90"]["note"] == "no threshold on tune: NE: no case had the finding present"
     assert points["spec90"]["threshold"] is not None
     assert points["spec90"]["specificity"] >= 0.9
+    assert points["spec90"]["note"] == "all 20 tune images had the finding absent"
     assert points["spec90"]["sensitivity"] is None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
@@ -31,8 +33,12 @@ def design_of(read: Bools) -> str:
     return INCOMPLETE
 
 
-def design_note(read: Bools, design: str) -> Text:
-    """Report a design other than fully crossed: what was not read by design, and the number of missing reads."""
+def design_note(read: Bools, design: str, *, practice: Bools | None = None, arms: Sequence[str] = ()) -> Text:
+    """Report a design other than fully crossed: what was not assigned, and the number of missing reads.
+
+    `practice` marks reads (n_arms, n_readers, n_cases) that were made in practice and excluded: they are not missing.
+    With the names of several `arms` the missing reads of each arm are reported.
+    """
     if design == CROSSED or not read.size:
         return codes.NONE
     if design != INCOMPLETE:
@@ -40,12 +46,22 @@ def design_note(read: Bools, design: str) -> Text:
         return codes.note(names.get(design, "cases_within_arms"))
     groups = groups_of(read)
     unassigned = _unassigned(read, groups)
-    missing, n = int((~read & ~unassigned).sum()), int(unassigned.sum())
+    if groups.max() == 0 and (~read & ~unassigned).any():
+        unassigned = np.zeros_like(read)  # no assignment explains all reads that are not there
+    left = ~read & ~unassigned
+    excluded = left & practice if practice is not None else np.zeros_like(read)
+    lost_reads = left & ~excluded
+    missing, n = int(lost_reads.sum()), int(unassigned.sum())
     total = int(read.size)
     of_groups = codes.note("reads_in_groups", groups=int(groups.max()) + 1, n=n, total=total)
     by_design = of_groups if groups.max() > 0 else codes.note("reads_not_assigned", n=n, total=total)
     lost = codes.note("reads_missing", n=missing, total=total - n) if missing else None
-    return codes.notes(by_design if n else None, lost)
+    of_arms = zip(arms, lost_reads.sum(axis=(1, 2)), (~unassigned).sum(axis=(1, 2)), strict=False)
+    by_arm = tuple(f"{arm} {lacking:,} of {due:,}" for arm, lacking, due in of_arms)
+    several = codes.note("reads_missing_by_arm", arms=by_arm) if missing and len(by_arm) > 1 else None
+    learnt = int(excluded.sum())
+    trained = codes.note("reads_of_practice", n=learnt, total=total - n) if learnt else None
+    return codes.notes(by_design if n else None, lost, several, trained)
 
 
 def groups_of(read: Bools) -> np.ndarray:

@@ -26,7 +26,7 @@ def mean_rows(study: ArmStudy) -> list[Row]:
             add_notes(estimate, study.note),
             at=study.at,
             counts=study.counts,
-            test={"n_readers": study.n_readers, **study.classes},
+            test={"n_readers": study.readers_of.get(arm, study.n_readers), **study.classes},
             confidence=config.confidence,
         )
         for arm, estimate in sorted(study.arms.items())

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from overread import codes
 from overread.codes import Metric, Text
 from overread.evaluation.context.estimate_rows import Counts, EstimateKey, count
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Codes, Floats
+from overread.evaluation.join.counted_reads import READING
 from overread.evaluation.join.reference_standards import OTHERS
 from overread.evaluation.readers.pooled_readers import RATES
 
@@ -61,6 +63,21 @@ class ArmReads:
         if self.reference == OTHERS:
             return codes.note("reader_not_in_reference")
         return self.context.note_on(self.answers.finding, self.reference)
+
+    def practice(self, arms: Sequence[int], readers: Codes, cases: Codes) -> Bools:
+        """Mark the reads of these arms, readers and cases that were excluded because they were practice."""
+        panel, excluded = self.context.panel, self.context.practice
+        marked = np.zeros((len(arms), readers.size, cases.size), dtype=np.bool_)
+        if excluded is None:
+            return marked
+        keys = excluded.filter(pl.col("finding") == self.answers.finding).select(READING)
+        reader_at = {panel.readers[r]: i for i, r in enumerate(readers)}
+        case_at = {panel.case_id[c]: i for i, c in enumerate(cases)}
+        arm_at = {self.answers.arms[a]: i for i, a in enumerate(arms)}
+        for reader, case, arm in keys.iter_rows():
+            if reader in reader_at and case in case_at and arm in arm_at:
+                marked[arm_at[arm], reader_at[reader], case_at[case]] = True
+        return marked
 
     def place(self, rater: str, arm: str) -> EstimateKey:
         """Return the key of an estimate of a reader or of the mean of the readers in one arm."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -36,6 +36,7 @@ class ArmStudy:
     arms: Mapping[int, Estimate]
     pairs: Mapping[tuple[int, int], Estimate]  # (a, b): arm a minus arm b, a > b
     readers: Mapping[int, Mapping[tuple[int, int], Estimate]]  # by reader, as a fixed effect
+    readers_of: Mapping[int, int]  # how many readers the value of an arm is of
     joint: ReaderStudy | None  # the analysis of all arms together, if there is one
     note: Text = codes.NONE
 
@@ -47,7 +48,7 @@ class ArmStudy:
 
 def studies_of(reads: ArmReads, metric: Metric, *, margin: float = 0.0) -> list[ArmStudy]:
     """Analyse all arms together, or pair by pair if the readers differ between pairs of three or more arms."""
-    everyone = np.asarray((~np.isnan(reads.values)).any(axis=2))  # (n_arms, n_readers)
+    everyone = _judged(reads, metric, ~np.isnan(reads.values))
     active = everyone[:, everyone.any(axis=0)]
     n_arms = len(active)
     if n_arms < 3 or active.all() or (active.sum(axis=0) == 1).all():
@@ -55,6 +56,25 @@ def studies_of(reads: ArmReads, metric: Metric, *, margin: float = 0.0) -> list[
     alone = [_study(reads, metric, (a,), margin) for a in range(n_arms)]
     pairs = (_study(reads, metric, pair, margin) for pair in combinations(range(n_arms), 2))
     return alone + [replace(study, arms={}) for study in pairs]
+
+
+def _judged(reads: ArmReads, metric: Metric, read: Bools) -> Bools:
+    """Return which readers have reads of every class that the metric needs (n_arms, n_readers).
+
+    A reader without them in an arm has no estimate there, and no part in the mean of the readers. If no reader has them
+    in all arms, those with any read are returned: the class is missing for everyone, and the estimates give the reason.
+    """
+    masks = {Metric.SENSITIVITY: (reads.truth,), Metric.SPECIFICITY: (~reads.truth,)}
+    of_classes = [read[..., mask].any(axis=2) for mask in masks.get(metric, (reads.truth, ~reads.truth))]
+    has = np.asarray(np.logical_and.reduce(of_classes))
+    any_read = np.asarray(read.any(axis=2))
+    in_all = has.any(axis=1).all() if _nested(any_read) else has.all(axis=0).any()
+    return has if in_all else any_read
+
+
+def _nested(has: Bools) -> bool:
+    """Return whether every reader has reads in one arm only."""
+    return len(has) > 1 and bool((has.sum(axis=0) <= 1).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,22 +92,38 @@ class _Chosen:
 
 
 def _choose(reads: ArmReads, metric: Metric, arms: tuple[int, ...]) -> _Chosen:
-    """Choose the readers who read in all of these arms, or every reader if each has one arm only."""
+    """Choose the readers with an estimate in all of these arms, or every such reader if each has one arm only."""
     read = ~np.isnan(reads.values[list(arms)])
-    has = np.asarray(read.any(axis=2))
-    nested = len(arms) > 1 and bool((has.sum(axis=0) <= 1).all())
+    any_read, has = np.asarray(read.any(axis=2)), _judged(reads, metric, read)
+    nested = _nested(any_read)
     readers = np.flatnonzero(has.any(axis=0) if nested else has.all(axis=0))
     chosen = np.asarray(read[:, readers].any(axis=(0, 1)))
     columns = np.flatnonzero(chosen)
     read = np.asarray(read[:, readers][..., columns])
     design = design_of(read) if read.size else INCOMPLETE
     names = reads.context.panel.readers
-    lacking = tuple(names[r] for r in np.flatnonzero(has.any(axis=0)) if r not in readers)
-    excluded = codes.note("readers_in_one_arm", readers=lacking) if lacking else None
+    left = np.setdiff1d(np.flatnonzero(any_read.any(axis=0)), readers)
+    in_all = np.asarray(any_read.all(axis=0) | nested)
+    excluded = _excluded([names[r] for r in left[~in_all[left]]], [names[r] for r in left[in_all[left]]], metric)
     counts = reads.counts(chosen)
     why = _why_not(metric, counts, int(has[:, readers].sum(axis=1).min(initial=len(names))) if readers.size else 0)
     note = codes.notes(_note_on_design(reads, arms, readers, columns, design), excluded, reads.note)
     return _Chosen(arms, readers, columns, read, design, counts, note, why)
+
+
+def _excluded(partial: Sequence[str], unjudged: Sequence[str], metric: Metric) -> Text:
+    """Name the readers without a part in the mean: those of some arms only, and those without reads of a class."""
+    return codes.notes(
+        codes.note("readers_in_one_arm", readers=tuple(partial)) if partial else None,
+        codes.note("readers_without_class", classes=_CLASSES[metric], readers=tuple(unjudged)) if unjudged else None,
+    )
+
+
+_CLASSES: Mapping[Metric, str] = {
+    Metric.SENSITIVITY: "with the finding",
+    Metric.SPECIFICITY: "without the finding",
+    Metric.AUC: "with or of cases without the finding",
+}
 
 
 def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, columns: Codes, design: str) -> Text:
@@ -95,8 +131,11 @@ def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, colu
 
     There a read on whose case the other readers' votes are tied is no missing read: it was made, and is excluded.
     """
+    names = tuple(reads.answers.arms[a] for a in arms)
     if reads.reference != OTHERS:
-        return design_note(~np.isnan(reads.values[np.ix_(np.array(arms), readers, columns)]), design)
+        read = ~np.isnan(reads.values[np.ix_(np.array(arms), readers, columns)])
+        practice = reads.practice(arms, readers, reads.case[columns])
+        return design_note(read, design, practice=practice, arms=names)
     case = np.unique(reads.case[columns])
     answered = ~np.isnan(reads.answers.values[np.ix_(np.array(arms), readers, case)])
     judged = np.zeros(reads.answers.values.shape, dtype=np.bool_)
@@ -104,7 +143,8 @@ def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, colu
     judged[arm, reader, reads.case[column]] = True
     tied = int((answered & ~judged[np.ix_(np.array(arms), readers, case)]).sum())
     excluded = codes.note("reads_without_majority", n=tied, total=int(answered.sum())) if tied else None
-    return codes.notes(design_note(answered, design_of(answered)), excluded)
+    practice = reads.practice(arms, readers, case)
+    return codes.notes(design_note(answered, design_of(answered), practice=practice, arms=names), excluded)
 
 
 def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float) -> ArmStudy:
@@ -117,7 +157,18 @@ def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float
         nothing = Estimate(np.nan, note=codes.note("few_readers_for_test"))
         pairs = {(arms[b], arms[a]): nothing for a, b in combinations(range(len(arms)), 2)}
         return ArmStudy(
-            reads, metric, test, chosen.counts, classes, 0, dict.fromkeys(arms, nothing), pairs, {}, None, chosen.note
+            reads,
+            metric,
+            test,
+            chosen.counts,
+            classes,
+            0,
+            dict.fromkeys(arms, nothing),
+            pairs,
+            {},
+            {},
+            None,
+            chosen.note,
         )
     found = _compared(reads, metric, chosen, covariance, cases, margin)
 
@@ -138,6 +189,7 @@ def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float
         {arms[last - k]: told(e) for k, e in enumerate(found.arms)},
         {pair: told(e) for pair, e in named(found.pairs).items()},
         {int(r): named(each.pairs) for r, each in zip(chosen.readers, found.per_reader, strict=True)},
+        {arm: int(n) for arm, n in zip(arms, chosen.read.any(axis=2).sum(axis=1), strict=True)},
         found if not chosen.why and len(arms) == len(reads.answers.arms) else None,
         chosen.note,
     )

@@ -78,6 +78,7 @@ class ReaderContext:
     points: Mapping[tuple[str, str], ReaderThresholds]  # by finding and output
     drawn: ProductDraws
     sittings: pl.DataFrame | None = None  # first readings of the read cases, see `arms.arm_sittings`
+    practice: pl.DataFrame | None = None  # reader, case, arm and finding of reads that were excluded as practice
 
     def place(
         self,
@@ -140,15 +141,16 @@ class ReaderContext:
         panel, config = self.panel, self.config
         called = any(bool(np.isfinite(call).any()) for call in panel.call.values())
         uncertain = f"; uncertain calls: {config.uncertain_calls}" if called else ""
+        references = [r for r in panel.references if self._exists(r)]
         sentences = [
             f"Reads: {panel.case.size:,} answers by {len(panel.readers)} readers on {len(panel.case_id):,} cases of "
             f"{patients_text(panel.n_patients)}{uncertain}.",
-            f"References side by side: {', '.join(panel.references)}.",
+            f"Reference standard{'s side by side' if len(references) > 1 else ''}: {', '.join(references) or 'none'}.",
         ]
         if called or config.rating_cutoffs != {}:  # graded reads without a cut-off have no call to resample
             drawn = f"{len(self.drawn):,} resamples of readers and, independently, of patients"
             sentences.append(f"Product bootstrap: {drawn}.")
-        reader_made = [r for r in panel.references if r in (*DERIVED, *config.made_by_all)]
+        reader_made = [r for r in references if r in (*DERIVED, *config.made_by_all)]
         sentences += (
             [f"Made from these readers' own reads, which favours them: {', '.join(reader_made)}."]
             if reader_made
@@ -162,6 +164,11 @@ class ReaderContext:
         for one in config.mapping:
             sentences.append(f"Mapping: {one['finding']} is scored by the maximum of {', '.join(one['from'])}.")
         return tuple(sentences)
+
+    def _exists(self, reference: str) -> bool:
+        """Return whether a reference standard states the truth of some read case."""
+        policy = self.config.uncertain_calls
+        return any(bool(np.isfinite(self.panel.truths(f, reference, policy)).any()) for f in self.panel.findings)
 
     @property
     def unweighted(self) -> Text:

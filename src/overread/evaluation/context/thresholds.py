@@ -295,12 +295,25 @@ def _fit(
 
 
 def _threshold(y: Bools, score: Floats, target: Mapping[str, float], weight: Floats | None) -> Threshold:
+    """Choose a threshold; its note names the fitting cases as such, because it stands beside the rates of others."""
     step = rates.threshold_at(y, score, weights=weight, **target)
     kind, value = next(iter(target.items()))
     counted = int((~y).sum() if kind == "specificity" else y.sum())
-    if np.isfinite(step.threshold) and counted * (1 - value) < 1:
-        return Threshold(step.threshold, codes.note("coarse_threshold", rate=kind, n=counted, target=value))
-    return Threshold(step.threshold, step.note)
+    one_class = codes.note("threshold_of_one_class", n=y.size, outcome="present" if y.any() else "absent")
+    if np.isfinite(step.threshold):
+        coarse = codes.note("coarse_threshold", rate=kind, n=counted, target=value)
+        alone = one_class if y.all() or not y.any() else None
+        return Threshold(step.threshold, codes.notes(coarse if counted * (1 - value) < 1 else None, alone))
+    if not counted:
+        missing = "absent" if kind == "specificity" else "present"
+        return Threshold(step.threshold, codes.note("threshold_without_class", outcome=missing))
+    return Threshold(step.threshold, codes.notes(codes.note("threshold_not_attained", rate=kind), _ties(step.note)))
+
+
+def _ties(note: Text) -> Text:
+    """Return which share of the fitting cases is tied at the highest score, where this is the reason."""
+    tied = next((code for code in note.codes if code.name == "specificity_unattainable"), None)
+    return codes.NONE if tied is None else codes.note("fitting_scores_tied", share=tied["share"], score=tied["score"])
 
 
 def _line(y: Bools, score: Floats, patient: np.ndarray, weight: Floats | None) -> Recalibration:

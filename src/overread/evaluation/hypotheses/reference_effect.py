@@ -59,6 +59,8 @@ def reference_rows(context: ReaderContext, *, protocol_hash: str = "") -> tuple[
     found: dict[tuple[str, str], list[OutputUnderReferences]] = {}
     for finding in (f for f in context.panel.findings if context.panel.outputs.get(f)):
         stating = [r for r in context.panel.references if not np.isnan(_truth(context, finding, r)).all()]
+        if len(stating) < 2:  # nothing is beside the one
+            continue
         for rater in context.ranked(finding):
             standings = [
                 _standing(context, (finding, rater), p, stating)

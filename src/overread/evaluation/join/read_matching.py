@@ -21,7 +21,7 @@ from overread.findings import Vocabulary
 READ = ("reader", "case_id", "arm", "round")
 READERS = "(readers)"  # the mean of the readers or the pooled readers, where a row names one
 RESERVED = (READERS, "(mean)")
-FEW_READS = 10  # present or absent reads below which a reader is a point without an interval
+FEW_READS = 10  # present or absent reads below which the rate among them has no interval
 
 
 @dataclass(frozen=True, slots=True, eq=False)

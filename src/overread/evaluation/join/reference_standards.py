@@ -24,7 +24,10 @@ KEY = ("case_id", "finding")
 MAJORITY, DAWID_SKENE = "majority", "dawid-skene"
 DERIVED = (MAJORITY, DAWID_SKENE)
 OTHERS = "majority of the others"
-REFUSED = "dawid_skene_refused"  # note code of a model that the votes do not identify
+LEAST_VOTES = 3  # of a case with most votes: of one or two votes that agree, each reader agrees with the majority
+LEAST_OTHERS = 2  # votes of other readers of a case
+# Note codes: too few votes for a majority, a model that the votes do not identify
+REFUSED = {MAJORITY: "majority_refused", DAWID_SKENE: "dawid_skene_refused"}
 WEAK_PRIOR = agreement.RatePrior(sensitivity=(4, 2), specificity=(4, 2))  # modes at 3/4, with the weight of 4 cases
 
 
@@ -48,8 +51,8 @@ class Truths:
         return self.notes.get((finding, reference, policy), self.notes.get((finding, reference, ""), codes.NONE))
 
     def refused(self, finding: str, reference: str, policy: str) -> bool:
-        """Return whether there is no Dawid-Skene reference standard, because the votes do not identify the model."""
-        return any(code.name == REFUSED for code in self.note(finding, reference, policy).codes)
+        """Return whether a derived reference standard does not exist: too few votes, or a model not identified."""
+        return any(code.name == REFUSED.get(reference) for code in self.note(finding, reference, policy).codes)
 
     def rates(self, finding: str, policy: str) -> Mapping[str, tuple[float, ...]]:
         """Return the sensitivity and specificity of each reader by the model of Dawid and Skene, with expected numbers
@@ -167,15 +170,25 @@ def _derived(
     cases, readers, table = vote_table(votes, policy)
     if name == MAJORITY:
         vote = agreement.majority(table, classes=[0, 1])
-        truth = vote.winner
-        for count, name_of_note in ((vote.tied, "vote_tied"), (vote.n_votes == 1, "vote_single")):
+        most_votes = int(vote.n_votes.max(initial=0))
+        if most_votes < LEAST_VOTES:
+            if most_votes:
+                words = codes.note(REFUSED[MAJORITY], finding=finding, least=LEAST_VOTES)
+                results.notes[finding, name, under] = words
+                dropped.append(Dropped("reference standards", words, 1))
+            return _truth_frame([], [], key, under)
+        single = vote.n_votes == 1
+        truth = np.where(single, np.nan, vote.winner)
+        for count, name_of_note in ((vote.tied, "vote_tied"), (single, "vote_single")):
             if count.any():
                 shown = "; ".join(np.array(cases)[count][:5])
                 dropped.append(Dropped("cases", codes.note(name_of_note, finding=finding), int(count.sum()), shown))
     else:
         model = agreement.dawid_skene(table, reader=readers, classes=[0, 1], start="best", prior=results.prior)
         if not model.identified:
-            words = codes.notes(codes.note(REFUSED, finding=finding), model.reasons, _what_holds(table, results.prior))
+            words = codes.notes(
+                codes.note(REFUSED[DAWID_SKENE], finding=finding), model.reasons, _what_holds(table, results.prior)
+            )
             if not np.isnan(table).all():
                 results.notes[finding, name, under] = words
                 dropped.append(Dropped("reference standards", words, 1))
@@ -239,7 +252,8 @@ def _what_holds(table: Floats, prior: agreement.RatePrior | None) -> Text:
 def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dropped]) -> pl.DataFrame:
     """Add the majority of the other readers of the case, as "others_absent", "others_present", …
 
-    Null at a tie or without other votes. Votes are first reads, as in the majority of all readers.
+    Null at a tie or with fewer than `LEAST_OTHERS` other votes: one vote is no majority. Votes are first reads, as in
+    the majority of all readers.
     """
     votes, key = _voting(reads, config)[0], list(KEY)
     for policy in UNCERTAIN:
@@ -254,11 +268,12 @@ def with_others(reads: pl.DataFrame, config: EvaluationConfig, dropped: list[Dro
             pl.col("no").fill_null(0) - (~own).fill_null(False).cast(pl.Int64),
         )
         yes, no = pl.col("yes"), pl.col("no")
-        majority = pl.when(yes > no).then(True).when(yes < no).then(False)
+        enough = yes + no >= LEAST_OTHERS
+        majority = pl.when(enough & (yes > no)).then(True).when(enough & (yes < no)).then(False)
         if policy == config.uncertain_calls:
             for rule, name in (
-                ((yes == no) & (yes > 0), "others_vote_tied"),
-                ((yes == no) & (yes == 0), "others_vote_missing"),
+                (enough & (yes == no), "others_vote_tied"),
+                (~enough, "others_vote_few"),
             ):
                 voted = placed.filter(rule & pl.col("call").is_not_null().any().over("finding"))
                 for (finding,), rows in sorted(voted.partition_by("finding", as_dict=True).items()):

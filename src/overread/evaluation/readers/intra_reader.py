@@ -17,7 +17,7 @@ from overread.evaluation.context.reader_context import ReaderContext, ReadSelect
 from overread.evaluation.context.score_matrix import Codes, Floats
 from overread.evaluation.join.counted_reads import READING
 from overread.evaluation.join.read_matching import READERS
-from overread.evaluation.readers.reader_kappas import WEIGHTS, measured
+from overread.evaluation.readers.reader_kappas import WEIGHTS, measured, with_rater_names
 from overread.stats import agreement
 from overread.stats.estimate import Estimate
 
@@ -74,7 +74,8 @@ def _two(context: ReaderContext, mine: pl.DataFrame, column: str) -> TwoReadings
 
 
 def _kappa(pair: Floats, *, weights: str | None, cluster: Codes, confidence: float) -> Estimate:
-    return agreement.cohen_kappa(pair[:, 0], pair[:, 1], weights=weights, cluster=cluster, confidence=confidence)
+    kappa = agreement.cohen_kappa(pair[:, 0], pair[:, 1], weights=weights, cluster=cluster, confidence=confidence)
+    return with_rater_names(kappa, "the first reading", "the second reading")
 
 
 def _rows(context: ReaderContext, reads: ReadSelection, pairs: TwoReadings, weights: str | None) -> list[Row]:

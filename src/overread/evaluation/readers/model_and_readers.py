@@ -88,7 +88,7 @@ def _area_row(side: Side, rater: str) -> Row:
         Metric.AUC,
         add_notes(estimate, words, side.note),
         counts=counts,
-        test={"n_readers": side.n_readers},
+        test={"n_readers": side.n_readers()},
         confidence=context.config.confidence,
     )
 

@@ -78,10 +78,11 @@ class Side:
     pool: PooledReads
     note: Text
 
-    @property
-    def n_readers(self) -> int:
-        """Number of readers with a read in the pool."""
-        return int((self.pool.reads.sum(axis=1) > 0).sum())
+    def n_readers(self, classes: str = "both") -> int:
+        """Return the number of readers with a read in the pool; for a rate, with a read of a case of its class."""
+        cells = {"sensitivity": self.pool.truth, "specificity": ~self.pool.truth}.get(classes)
+        reads = self.pool.reads if cells is None else self.pool.reads[:, cells]
+        return int((reads.sum(axis=1) > 0).sum())
 
     @cached_property
     def weights(self) -> tuple[Floats, Floats]:
@@ -147,7 +148,7 @@ class Side:
         class.
         """
         counts = self.context.counts(self.pool)
-        confidence = self.context.config.confidence
+        confidence, n_readers = self.context.config.confidence, self.n_readers(classes)
         needed = {"sensitivity": (counts.patients_present,), "specificity": (counts.patients_absent,)}
         few = min(needed.get(classes, (counts.patients_present, counts.patients_absent)))
         because = UNDEFINED if matched else codes.NONE
@@ -157,22 +158,22 @@ class Side:
         elif few < FEWEST:
             note_few = codes.note("few_patients_smaller_class", n=few, least=FEWEST)
             estimate = without_interval(replace(estimate, method=METHOD), note_few)
-        elif self.n_readers < 2:
+        elif n_readers < 2:
             estimate = without_interval(replace(estimate, method=METHOD), codes.note("no_second_reader"))
         else:
             estimate = replace(
                 estimate, method=codes.methods(METHOD, codes.method("replicates", n=len(self.context.drawn)))
             )
-        estimate = add_notes(estimate, *self._reads_notes(interval=not np.isnan(estimate.low)), note, self.note)
-        test = {"n_readers": self.n_readers, **counts_by_others(self.reference, self.pool.case)}
+        estimate = add_notes(estimate, *self._reads_notes(0 if np.isnan(estimate.low) else n_readers), note, self.note)
+        test = {"n_readers": n_readers, **counts_by_others(self.reference, self.pool.case)}
         return row(place, metric, estimate, at=at, counts=counts, test=test, confidence=confidence)
 
-    def _reads_notes(self, *, interval: bool) -> tuple[Text, ...]:
-        """Report the number of pooled reads, and whether too few readers were resampled for the interval."""
+    def _reads_notes(self, resampled: int) -> tuple[Text, ...]:
+        """Report the number of pooled reads, and if too few readers were resampled for an interval (0 = none)."""
         n = int(self.pool.reads.sum())
         return (
             codes.note("reads_pooled", n=n) if self.context.panel.weight is None else codes.NONE,
-            codes.note("few_readers", n=self.n_readers) if interval and self.n_readers < FEW_READERS else codes.NONE,
+            codes.note("few_readers", n=resampled) if 0 < resampled < FEW_READERS else codes.NONE,
         )
 
 

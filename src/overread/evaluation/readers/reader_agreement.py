@@ -26,6 +26,7 @@ from overread.evaluation.context.score_matrix import Floats
 from overread.evaluation.join.label_states import DECISION
 from overread.evaluation.join.read_matching import READERS
 from overread.evaluation.readers.pairwise_f1 import CALL_RATE, CallingModel, models_at
+from overread.evaluation.readers.reader_kappas import with_rater_names
 from overread.evaluation.readers.reader_tests import ReaderTable, first_reads
 from overread.stats import agreement
 from overread.stats.estimate import Estimate
@@ -122,18 +123,20 @@ def _pair_rows(
     pair = np.stack([call, model.call[case]], axis=1)
     complete = ~np.isnan(pair).any(axis=1)
     place = context.place(reads.finding, name, reads=reads, analysis=Analysis.AGREEMENT)
-    rated = Rated(context, pair[complete], context.panel.patient[case[complete]], model.words)
+    names = "the readers" if name == READERS else f"reader {name}", "the model"
+    rated = Rated(context, pair[complete], context.panel.patient[case[complete]], model.words, names)
     return [_row(place, m, at, statistic, rated) for m, statistic in BETWEEN.items()]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rated:
-    """Ratings (n_cases, n_raters) of patients (n_cases,), and the note of their rows."""
+    """Ratings (n_cases, n_raters) of patients (n_cases,), the note of their rows, and the names of a pair of raters."""
 
     context: ReaderContext
     ratings: Floats
     patient: np.ndarray
     note: Text = codes.NONE
+    names: tuple[str, str] = ("", "")
 
 
 def _row(place: EstimateKey, metric: str, at: str, statistic: Callable[..., Estimate], rated: Rated) -> Row:
@@ -141,6 +144,7 @@ def _row(place: EstimateKey, metric: str, at: str, statistic: Callable[..., Esti
     estimate = not_estimable(codes.note("no_case_with_two_calls"))
     if rated.ratings.size:
         estimate = statistic(rated.ratings, cluster=rated.patient, confidence=config.confidence)
+        estimate = with_rater_names(estimate, *rated.names)
     if patients < FEWEST and not np.isnan(estimate.value):
         estimate = without_interval(estimate, codes.note("few_patients_in_all", n=patients, least=FEWEST))
     readers = int((~np.isnan(rated.ratings)).any(axis=0).sum()) if not at else 1 if place.rater != READERS else None

@@ -27,6 +27,7 @@ from overread.stats.estimate import Estimate
 GRADES_AT_MOST = 20  # more different scores are measurements, of which categories cannot agree
 BLOCK = "block="  # the part of `at` that names a block of readers
 WEIGHTS = ("linear", "quadratic")
+CONSTANT = "constant_reader"  # the note of a rater of a pair who used one category only
 Statistic = Callable[..., Estimate]
 
 
@@ -177,5 +178,25 @@ def _pair_rows(rated: RatedCases, *, graded: bool, each: bool) -> list[Row]:
         for (i, j), kappa in zip(found.pairs, found.kappas, strict=True) if each else ():
             pair = replace(rated, answers=rated.answers[[i, j]], note=codes.NONE)
             at = (f"reader={panel.readers[j]}", *weighted)
-            rows.append(pair.row(panel.readers[i], Metric.COHEN_KAPPA, kappa, at, (2, 2)))
+            own = with_rater_names(kappa, f"reader {panel.readers[i]}", f"reader {panel.readers[j]}")
+            rows.append(pair.row(panel.readers[i], Metric.COHEN_KAPPA, own, at, (2, 2)))
     return rows
+
+
+def with_rater_names(kappa: Estimate, first: str, second: str) -> Estimate:
+    """Return Cohen's kappa whose note names the raters, which the statistic calls reader a and reader b.
+
+    >>> a, b = [0, 0, 0, 0], [0, 1, 1, 0]
+    >>> with_rater_names(agreement.cohen_kappa(a, b), "reader R6", "reader R7").note.partition(";")[0]
+    'reader R6 used only one category'
+    """
+    names = {"reader a": first, "reader b": second}
+    parts = []
+    for code in kappa.note.codes if kappa.note else ():
+        if code.name == CONSTANT:
+            given = code["readers"]
+            readers = tuple(names[r] for r in given) if isinstance(given, tuple) else ()
+            parts.append(codes.note(CONSTANT, readers=readers))
+        else:
+            parts.append(codes.render("notes", code))
+    return replace(kappa, note=codes.notes(*parts))

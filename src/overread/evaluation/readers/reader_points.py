@@ -77,10 +77,10 @@ def rates_of(side: Side, mine: Codes, call: Bools) -> ReaderPoint:
 
 
 def _limited(estimate: Estimate, point: ReaderPoint, k: int) -> Estimate:
-    """Remove the interval if the reader has few reads, or the class few patients."""
+    """Remove the interval if the reader has few reads of the class, or the class few patients."""
     if np.isnan(estimate.value):
         return estimate
-    if point.few:
+    if (point.present, point.absent)[k] < FEW_READS:
         note = codes.note("few_reads", present=point.present, absent=point.absent, least=FEW_READS)
     elif point.patients[k] < FEWEST:
         note = codes.note("few_patients_in_class", n=point.patients[k], least=FEWEST)

@@ -13,7 +13,7 @@ import numpy as np
 
 from overread import codes, tables
 from overread.codes import Metric, Text
-from overread.evaluation.context.auc_terms import FEWEST
+from overread.evaluation.context.auc_terms import FEWEST, Cases, auc_estimate
 from overread.evaluation.context.estimate_rows import EstimateKey, Row, add_notes, count, not_estimable, row
 from overread.evaluation.context.reader_context import ReaderContext, ReadSelection
 from overread.evaluation.context.score_matrix import Bools, Floats
@@ -42,6 +42,16 @@ class ReaderTable:
     def readers(self) -> Bools:
         """Which readers have an answer."""
         return np.asarray((~np.isnan(self.answers)).any(axis=1))
+
+    def n_readers(self, metric: str) -> int:
+        """Return the number of readers with an estimate of the metric: they answered cases of the classes it needs."""
+        masks: tuple[Bools, ...] = (self.truth, ~self.truth)
+        if metric.startswith(Metric.SENSITIVITY):
+            masks = masks[:1]
+        elif metric.startswith(Metric.SPECIFICITY):
+            masks = masks[1:]
+        answered = ~np.isnan(self.answers)
+        return int(np.logical_and.reduce([answered[:, mask].any(axis=1) for mask in masks]).sum())
 
     @property
     def crossed(self) -> bool:
@@ -112,7 +122,7 @@ def why_no_test(context: ReaderContext, table: ReaderTable, metric: str) -> Text
         return codes.note("test_without_weights")
     if few < FEWEST:
         return codes.note("few_patients_for_test", n=few, least=FEWEST)
-    return codes.note("few_readers_for_test") if int(table.readers.sum()) < 2 else codes.NONE
+    return codes.note("few_readers_for_test") if table.n_readers(metric) < 2 else codes.NONE
 
 
 def _calls_against_model(context: ReaderContext, reads: ReadSelection, reference: str, truth: Floats) -> list[Row]:
@@ -155,7 +165,7 @@ def _noted(found: ReaderStudy) -> Estimate:
 def _row(
     context: ReaderContext, place: EstimateKey, metric: str, estimate: Estimate, at: str, table: ReaderTable
 ) -> Row:
-    test: dict[str, Any] = {"n_readers": int(table.readers.sum())} | ({"null": 0.0} if place.contrast else {})
+    test: dict[str, Any] = {"n_readers": table.n_readers(metric)} | ({"null": 0.0} if place.contrast else {})
     counts = count(table.truth.astype(np.float64), table.patient)
     noted = add_notes(estimate, context.note_on(place.finding, place.reference))
     return row(place, metric, noted, at=at, counts=counts, test=test, confidence=context.config.confidence)
@@ -174,8 +184,10 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         if not table.crossed:
             why = codes.note("not_fully_crossed")
         area = difference = not_estimable(why)
+        score = context.panel.score[reads.finding, rater][table.cases]
+        if any(code.name == "few_readers_for_test" for code in why.codes):
+            area, difference = _against_one(context, table, score)
         if not why:
-            score = context.panel.score[reads.finding, rater][table.cases]
             found = _study(context, table, score, Metric.AUC, "jackknife")
             area, difference = found.arms[0], _noted(found)
         model = context.place(reads.finding, rater, reads=reads, reference=reference)
@@ -183,3 +195,13 @@ def _areas(context: ReaderContext, reads: ReadSelection, reference: str, truth: 
         against = model.to(contrast=f"rater:{READERS}")
         rows.append(_row(context, against, Metric.AUC_DIFFERENCE, difference, at, table))
     return rows
+
+
+def _against_one(context: ReaderContext, table: ReaderTable, score: Floats) -> tuple[Estimate, Estimate]:
+    """Return the AUC of the model, and its difference from the AUC of the only reader, without an interval."""
+    counts = count(table.truth.astype(np.float64), table.patient)
+    model, reader = (
+        auc_estimate(Cases(table.truth, s, table.patient, None, None), counts, confidence=context.config.confidence)
+        for s in (score, table.answers[table.readers][0])
+    )
+    return model, Estimate(model.value - reader.value, note=codes.note("no_second_reader"))

@@ -167,7 +167,8 @@ def missing(evidence: ReportData) -> Found | None:
         return None
     reasons = [f"{r['reason']} ({counted(r['count'], r['unit'])})" for r in left_out(evidence).to_dicts()]
     told = f"Counted by reason: {'; '.join(reasons)}." if reasons else "Nothing was excluded."
-    return Found("account", f"{told} A case without a label of a finding is excluded from its analysis.")
+    lost = reader_answers.missing_reads(evidence)
+    return Found("account", f"{told}{lost} A case without a label of a finding is excluded from its analysis.")
 
 
 def other_findings(evidence: ReportData) -> Found | None:

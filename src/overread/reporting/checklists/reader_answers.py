@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from overread.reporting.checklists.guideline_items import Found
+from overread.reporting.estimate_cells import code_of
 from overread.reporting.number_format import count, interval, listed
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, pairs
@@ -92,3 +93,14 @@ def _rates(reads: ReadRows, finding: str, reference: str) -> str:
         (m, together(reads, finding, reference, m)) for m in measures_of(reads, finding)
     ]
     return ", ".join(f"{MEASURES[m]} {interval(r['estimate'], r['low'], r['high'])}" for m, r in rows if r)
+
+
+def missing_reads(evidence: ReportData) -> str:
+    """How many reads the comparison of arms lacks, at most for one finding; "" where none is known to be missing."""
+    noted = evidence.estimates.select("note_codes").unique().to_dicts()
+    found = [(int(str(c["n"])), int(str(c["total"]))) for row in noted if (c := code_of(row, "reads_missing"))]
+    if not found:
+        return ""
+    n, total = max(found)
+    most = "up to " if len(set(found)) > 1 else ""
+    return f" In the comparison of arms {most}{count(n)} of {count(total)} reads are missing; none was imputed."

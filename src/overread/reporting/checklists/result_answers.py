@@ -14,6 +14,7 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     at_title,
+    confidence_of,
     overall,
     pick,
     population_title,
@@ -51,12 +52,14 @@ def uncertainty(evidence: ReportData) -> Found | None:
     rows = evidence.estimates.filter(pl.col("low").is_not_nan(), pl.col("high").is_not_nan())
     if rows.is_empty():
         return None
-    levels = listed([f"{100 * v:g}%" for v in rows["confidence"].drop_nulls().unique().sort().to_list()])
     clustered = " Patients are the unit of independence." if _clustered(rows) else ""
     families = evidence.estimates["family"].drop_nulls().n_unique()
     adjusted = f" P values are Holm-adjusted in {plural(families, 'family', 'families')}." if families else ""
     text = f"{count(rows.height)} of {count(evidence.estimates.height)} estimates have a CI"
-    return Found("methods", f"{text}{f' ({levels})' if levels else ''}.{clustered}{adjusted}")
+    return Found(
+        "methods",
+        f"{text}{f' ({confidence_of(rows)})' if rows['confidence'].is_not_null().any() else ''}.{clustered}{adjusted}",
+    )
 
 
 def performance(evidence: ReportData) -> Found | None:

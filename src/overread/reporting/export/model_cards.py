@@ -137,8 +137,7 @@ def _auc_table(evidence: ReportData, rater: str) -> str:
         if any((f, p) in rows for p in shown)
     ]
     heads = ["Finding", *(t for p in shown for t in ("present / absent", f"AUC, {population_title(evidence, p)}"))]
-    levels = evidence.estimates["confidence"].drop_nulls().unique().sort().to_list()
-    said = listed([f"{100 * v:g}%" for v in levels])
+    said = evidence.confidence if evidence.estimates["confidence"].is_not_null().any() else ""
     return f"AUC{f' ({said} CI)' if said else ''}.\n\n{_table(heads, body)}" if body else "No AUC was estimated."
 
 

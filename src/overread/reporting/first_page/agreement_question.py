@@ -108,6 +108,12 @@ class Agreement:
         """The largest count of a column."""
         return max((int(r[column]) for r in self.rows.values() if r.get(column) is not None), default=0)
 
+    def most_of(self, measure: AgreementMeasure, column: str) -> int:
+        """The largest count of a column for one measure: others also count cases with a single read."""
+        rows = (self.row(f, measure) for f in self.findings)
+        own = [int(r[column]) for r in rows if r is not None and r.get(column) is not None]
+        return max(own, default=self.most(column))
+
     def by_height(self) -> list[str]:
         """The leading findings by the leading measure, the lowest first, then the other findings."""
         own = leading_findings(self.evidence, self.findings)
@@ -167,7 +173,6 @@ def agreement_page(evidence: ReportData) -> FirstPage:
     """The page of agreement among readers."""
     every = agreements(evidence)
     first = every[0]
-    level = next((number(r["confidence"]) for r in first.rows.values() if r.get("confidence")), 0.95)
     return FirstPage(
         "Evidence report: readers",
         str(evidence.study.get("question") or "").strip() or "How far do the readers agree?",
@@ -177,7 +182,7 @@ def agreement_page(evidence: ReportData) -> FirstPage:
         _figure(first),
         _table(every),
         _detail(first),
-        (*_terms(first), interval_term(level), MARK_TERM),
+        (*_terms(first), interval_term(evidence.confidence), MARK_TERM),
     )
 
 
@@ -289,8 +294,8 @@ def _facts(own: Agreement) -> tuple[tuple[str, str], ...]:
     counts = (
         ("readers", own.most("n_readers")),
         ("pairs of readers", own.pairs),
-        ("cases", own.most("n_cases")),
-        ("patients", 0 if own.evidence.cases_are_patients else own.most("n_patients")),
+        ("cases", own.most_of(own.equal, "n_cases")),
+        ("patients", 0 if own.evidence.cases_are_patients else own.most_of(own.equal, "n_patients")),
         ("finding" if len(own.findings) == 1 else "findings", len(own.findings)),
     )
     return tuple((what, count(n)) for what, n in counts if n)
@@ -307,12 +312,14 @@ def _figure(own: Agreement) -> Figure | None:
             rows.append(ForestRow(own.evidence.heading(finding), ((mark_of(kappa, 0),),), note=below))
     if not rows:
         return None
-    panel = Panel(Scale("0 is chance, 1 complete agreement"), f"{own.leading.title} (95% interval)")
+    panel = Panel(
+        Scale("0 is chance, 1 complete agreement"), f"{own.leading.title} ({own.evidence.confidence} interval)"
+    )
     return panel_figure(
         ForestPlot(tuple(rows), (panel,), (series_style(0),)),
         (),
         name="answer",
-        caption="Line: 95% interval; cases of one patient are kept together.",
+        caption=f"Line: {own.evidence.confidence} interval; cases of one patient are kept together.",
         title="Agreement among the readers, for each finding",
         note=f"{own.leading.title}; below the finding {own.equal.name}. Findings in the order of {own.leading.title}.",
     )
@@ -344,7 +351,12 @@ def _table(every: Sequence[Agreement]) -> Table:
     for own in every:
         body += [group(arm_title(own.arm), 3 + len(first.measures))] if len(every) > 1 else []
         body += [_cells(own, f, own.rows) for f in own.by_height()]
-    made = Table("Agreement among the readers", (_head(first),), tuple(body), note=f"With 95% interval. {_CASES}")
+    made = Table(
+        "Agreement among the readers",
+        (_head(first),),
+        tuple(body),
+        note=f"With {own.evidence.confidence} interval. {_CASES}",
+    )
     return first_rows(made, "rows")
 
 
@@ -352,7 +364,7 @@ def _detail(own: Agreement) -> tuple[Table, ...]:
     """Agreement within blocks of readers, or else every finding."""
     if not own.blocks:
         cells = [_cells(own, f, own.rows) for f in own.by_height()]
-        return (table("Agreement among the readers, with 95% interval.", (_head(own),), cells),)
+        return (table(f"Agreement among the readers, with {own.evidence.confidence} interval.", (_head(own),), cells),)
     body: list[tuple[Cell, ...]] = []
     for block, rows in own.blocks.items():
         n = max((int(r["n_readers"]) for r in rows.values() if r.get("n_readers") is not None), default=0)
@@ -360,7 +372,11 @@ def _detail(own: Agreement) -> tuple[Table, ...]:
         found = {f for f, _, _ in rows}
         body += [_cells(own, f, rows) for f in own.by_height() if f in found]
     return (
-        table("Agreement within blocks of readers who read the same cases, with 95% interval.", (_head(own),), body),
+        table(
+            f"Agreement within blocks of readers who read the same cases, with {own.evidence.confidence} interval.",
+            (_head(own),),
+            body,
+        ),
     )
 
 

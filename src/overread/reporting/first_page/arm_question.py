@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from overread import codes
 from overread.reporting.blocks import Cell, Table, heads
 from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.first_page.agreement_question import agreement_of_arms
@@ -14,6 +15,7 @@ from overread.reporting.first_page.answer_figures.arm_figure import (
     readers_table,
     several_findings,
 )
+from overread.reporting.first_page.beside_readers.reader_differences import outputs_of
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
@@ -29,11 +31,13 @@ from overread.reporting.first_page.first_page_parts import (
     undecided,
 )
 from overread.reporting.first_page.page_facts import facts
-from overread.reporting.number_format import capital, fixed, limit, listed, number, p_phrase, p_value, plural
+from overread.reporting.first_page.reader_question import answer_of_differences
+from overread.reporting.number_format import capital, count, fixed, limit, listed, number, p_phrase, p_value, plural
 from overread.reporting.report_data import ReportData, Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
     MEASURES,
+    POOLED_TERM,
     ArmPair,
     arm_words,
     compared_readers,
@@ -41,7 +45,15 @@ from overread.reporting.sections.reader_results.arm_pairs import (
     minus,
     usable_pairs,
 )
-from overread.reporting.sections.reader_results.reader_titles import arm_title, in_sentence, in_words, reader_title
+from overread.reporting.sections.reader_results.model_sentences import AGAINST
+from overread.reporting.sections.reader_results.reader_titles import (
+    arm_title,
+    arms,
+    classes_of,
+    in_sentence,
+    in_words,
+    reader_title,
+)
 
 
 def arms_page(evidence: ReportData) -> FirstPage:
@@ -49,7 +61,6 @@ def arms_page(evidence: ReportData) -> FirstPage:
     first = leading_pair(evidence)
     assert first is not None
     same = [p for p in usable_pairs(evidence) if p.reference == first.reference]
-    level = next((number(c) for c in first.rows["confidence"] if c), 0.95)
     others = _against_usual(first, same)
     better = "in another arm" if len(others) > 1 else arm_words(first.new)
     return FirstPage(
@@ -62,7 +73,7 @@ def arms_page(evidence: ReportData) -> FirstPage:
         arms_figure(evidence, first),
         _table(evidence, first, same),
         readers_table(first),
-        _terms(same, level),
+        _terms(same, evidence.confidence),
     )
 
 
@@ -72,11 +83,13 @@ def _facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
     return tuple((what, str(n) if n and what == "readers" else count) for what, count in facts(evidence))
 
 
-def _terms(same: Sequence[ArmPair], level: float) -> tuple[tuple[str, str], ...]:
+def _terms(same: Sequence[ArmPair], level: str) -> tuple[tuple[str, str], ...]:
     """The measures that the page shows."""
     shown = {m for c in same for m in MEASURES if known(c.difference(m))}
     measures = [AUC_TERM] if "auc" in shown else []
     measures += [RATES_TERM] if shown - {"auc"} else []
+    pooled = any(c.pooled(m) for c in same for m in MEASURES)
+    measures += [("Pooled readers", POOLED_TERM)] if pooled else []
     return (*measures, interval_term(level), _P_TERM, MARK_TERM)
 
 
@@ -101,10 +114,9 @@ def _answer_of_arms(evidence: ReportData, first: ArmPair, others: Sequence[ArmPa
         f"{spelled(row, signed=True, level=i == 0)} {arm_words(pair.new)}"
         for i, (pair, row) in enumerate(rows[:: len(rows) - 1])
     ]
-    clear = sum(side(row) != 0 for _, row in rows)
     text = (
-        f"The difference in the mean {MEASURES[metric]} of the readers{of} from that {arm_words(first.usual)}{level} "
-        f"runs from {' to '.join(ends)}, with 0 outside the interval in {clear or 'none'} of {len(rows)}."
+        f"The difference in the {first.measure_of_readers(metric)}{of} from that {arm_words(first.usual)}{level} "
+        f"runs from {' to '.join(ends)}, with {_clear([row for _, row in rows])}."
     )
     margins = [(p, said) for p in others if (said := _non_inferiority(p).strip())]
     return " ".join([text, *_all_arms(first), *(f"{capital(minus(p))}: {s[:1].lower()}{s[1:]}" for p, s in margins)])
@@ -126,57 +138,93 @@ def _answer(evidence: ReportData, pair: ArmPair) -> str:
         both = f"{arm_title(pair.new)} and {arm_title(pair.usual)}"
         return f"The difference between {both} could not be computed{of}."
     levels = pair.compared_levels(metric)
-    name = MEASURES[metric]
+    name = pair.measure_of_readers(metric)
     if levels is None:
-        less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the mean {name} of the readers{of}"
-        return f"{less}{undecided(evidence, row, 'a difference is not shown')}.{_non_inferiority(pair)}"
+        less = f"{capital(minus(pair))}: {spelled(row, signed=True)} in the {name}{of}"
+        return f"{less}{_verdict(evidence, row)}.{_non_inferiority(pair)}"
     new, usual = (fixed(r["estimate"]) for r in levels)
     return (
-        f"The mean {name} of the readers{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
-        f"difference of {spelled(row, signed=True)}{undecided(evidence, row, 'a difference is not shown')}."
+        f"The {name}{of} was {new} {arm_words(pair.new)} and {usual} {arm_words(pair.usual)}, a "
+        f"difference of {spelled(row, signed=True)}{_verdict(evidence, row)}."
         f"{_non_inferiority(pair)}"
     )
 
 
+def _verdict(evidence: ReportData, row: Row | None) -> str:
+    """Where the interval of the difference lies, in words."""
+    where = {-1: "; the whole interval is below 0", 1: "; the whole interval is above 0"}
+    return where.get(side(row)) or undecided(evidence, row, "a difference is not shown")
+
+
 def _non_inferiority(pair: ArmPair) -> str:
     """The lower limit against minus the margin, "" where no margin was stated."""
-    metric = pair.leading_measure
-    row, less = pair.non_inferiority(metric), pair.difference(metric)
+    row = pair.non_inferiority(pair.leading_measure)
     if row is None:
         return ""
-    margin = number(value_at(row["at"], MARGIN))
-    named = f"margin of {margin:g}"
-    if not known(row) or number(row["p"]) != number(row["p"]) or not bounded(less) or less is None:
+    named = f"margin of {number(value_at(row['at'], MARGIN)):g}"
+    found = _against_margin(pair, pair.leading_measure)
+    if not found:
         return f" Non-inferiority with a {named} could not be tested."
+    low, place, p = found
+    tested = f"one-sided P {p}, tested at {_level(row)}"
+    return f" Non-inferiority with a {named}: the lower limit of the interval, {low}, is {place} ({tested})."
+
+
+def _against_margin(pair: ArmPair, metric: str) -> tuple[str, str, str] | None:
+    """The lower limit, on which side of minus the margin it lies, and the P value; None without a test."""
+    row, less = pair.non_inferiority(metric), pair.difference(metric)
+    if row is None or not known(row) or number(row["p"]) != number(row["p"]) or less is None or not bounded(less):
+        return None
+    margin = number(value_at(row["at"], MARGIN))
     place = "above" if number(less["low"]) > -margin else "not above"
-    low = limit(less["low"], signed=True)
-    return (
-        f" Non-inferiority with a {named}: the lower limit of the interval, {low}, is {place} "
-        f"{limit(-margin, signed=True)} (one-sided P {p_phrase(row['p'])}).{_other_margins(pair, margin)}"
-    )
+    return limit(less["low"], signed=True), f"{place} {limit(-margin, signed=True)}", p_phrase(row["p"])
 
 
-def _other_margins(pair: ArmPair, margin: float) -> str:
-    """The lower limits of the other measures against the same margin."""
-    said = []
-    for metric in (m for m in pair.measures if m != pair.leading_measure):
-        row, less = pair.non_inferiority(metric), pair.difference(metric)
-        if not known(row) or number(row["p"]) != number(row["p"]) or not bounded(less) or less is None:
-            said.append(f"{MEASURES[metric]} could not be tested")
-            continue
-        place = "above" if number(less["low"]) > -margin else "not above"
-        said.append(f"{MEASURES[metric]} {limit(less['low'], signed=True)} is {place} (P {p_phrase(row['p'])})")
-    return f" Lower limits of the other measures: {'; '.join(said)}." if said else ""
+def _level(row: Row) -> str:
+    """The level of a one-sided test that agrees with the two-sided interval.
+
+    >>> _level({"confidence": 0.95}), _level({"confidence": 0.9})
+    ('2.5%', '5%')
+    """
+    return f"{50 * (1 - number(row.get('confidence') or 0.95)):.3g}%"
+
+
+def _other_margins(pairs: Sequence[ArmPair]) -> list[str]:
+    """The lower limits of the other measures against the same margin, for each pair of arms."""
+    sentences, tests = [], 0
+    for pair in (p for p in pairs if p.non_inferiority(p.leading_measure) is not None):
+        said, untested = [], []
+        which = f", {minus(pair)}," if len(pairs) > 1 else ""
+        for metric in (m for m in pair.measures if m != pair.leading_measure):
+            found = _against_margin(pair, metric)
+            if found is None:
+                untested.append(MEASURES[metric])
+                continue
+            low, place, p = found
+            said.append(f"the lower limit for {MEASURES[metric]}, {low}, is {place} (P {p})")
+        tests += len(said) + (_against_margin(pair, pair.leading_measure) is not None)
+        start = f"{capital(minus(pair))}: " if len(pairs) > 1 else ""
+        words = "; ".join(said)
+        sentences += [f"{start}{words if start else capital(words)}."] if said else []
+        sentences += [f"Non-inferiority in {listed(untested)}{which} could not be tested."] if untested else []
+    return [*sentences, *(["One-sided P values are not adjusted."] if tests > 1 else [])]
 
 
 def _left_out(pair: ArmPair) -> list[str]:
-    """Readers without a part in the difference: those of one arm only, and those who made the reference standard."""
+    """Weights, and readers without a part in the difference: of one arm, without a class, makers of the reference."""
     row = pair.difference(pair.leading_measure)
     said = []
+    if any(code.name == "weighted" for code in codes.decode((row or {}).get("method_code") or "")):
+        said.append("Cases are weighted by the inverse of their sampling probability.")
     if (one := code_of(row, "readers_in_one_arm")) is not None:
         names = [reader_title(str(r)) for r in _names(one["readers"])]
         verb = "is" if len(names) == 1 else "are"
         said.append(f"{capital(listed(names))} read in one arm only and {verb} left out.")
+    if (lacking := code_of(row, "readers_without_class")) is not None:
+        names = [reader_title(str(r)) for r in _names(lacking["readers"])]
+        has, left = ("has", "is") if len(names) == 1 else ("have", "are")
+        read = f"{has} no read of cases {lacking['classes']} in one of the arms and {left} left out"
+        said.append(f"{capital(listed(names))} {read}.")
     if (made := code_of(row, "makers_excluded")) is not None and row and row.get("n_readers"):
         judged, makers = int(row["n_readers"]), len(_names(made["readers"]))
         said.append(f"{judged} of {judged + makers} readers judged; the others made the reference standard.")
@@ -189,8 +237,11 @@ def _names(value: object) -> tuple[object, ...]:
 
 def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     said = []
+    if (own := first.own_readers(first.leading_measure)) is not None:
+        who = f"{plural(own[0], 'reader')} {arm_words(first.new)}, {count(own[1])} others {arm_words(first.usual)}"
+        said.append(f"Every reader read in one arm only ({who}): the difference is also one between readers.")
     readers = [(r, d) for r in first.readers_of_both() if known(d := reader_difference(first, r))]
-    if readers:
+    if len(readers) > 1:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
         name = MEASURES[first.leading_measure]
         said.append(f"{above} of {plural(len(readers), 'reader')} had the higher {name} {arm_words(first.new)}.")
@@ -199,10 +250,37 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
         if metric != first.leading_measure and bounded(row):
             pair = f", {minus(first)}" if len({p.new for p in same}) > 1 else ""
             said.append(f"{metric.capitalize()}{pair}: {spelled(row, signed=True)}.")
+    against = _against_usual(first, same)
+    said += _other_margins(against if len(against) > 1 else [first])
     said += _left_out(first)
     said += _over_findings(evidence, first, same)
     said.append(f"Reference standard: {in_sentence(first.reference)}.")
-    return " ".join([*said, *agreement_of_arms(evidence)])
+    return " ".join([*said, *_models_beside(evidence, first), *agreement_of_arms(evidence)])
+
+
+def _models_beside(evidence: ReportData, first: ArmPair) -> list[str]:
+    """The models beside the readers in the usual arm, or that they are in the sections below."""
+    models = evidence.cast.raters
+    reads = next((r for r in arms(evidence) if r.arm == first.usual), None)
+    if not models or reads is None:
+        return []
+    where = arm_words(reads.arm)
+    if outputs := outputs_of(reads):
+        answer = answer_of_differences(reads, outputs)
+        return [f"Models and readers {where}, at the specificity of the readers: {answer}"]
+    rows = reads.rows(first.finding, first.reference).items()
+    less = [r for (m, _, _, against), r in rows if (m, against) == ("auc_difference", AGAINST) and known(r)]
+    if less:
+        of = f" for {in_words(first.title)}" if several_findings(evidence) else ""
+        start = f"AUC{of}, model minus the mean of the readers {where}"
+        told = [f"{r['rater']} {spelled(r, signed=True, level=k == 0)}" for k, r in enumerate(less[:_NAMED])]
+        more = f"; {plural(len(less) - _NAMED, 'more model')} in the sections below" if len(less) > _NAMED else ""
+        return [f"{start}: {listed(told)}{more}."]
+    names = listed(models) if len(models) <= _NAMED else f"The {len(models)} models"
+    return [f"{names} {'is' if len(models) == 1 else 'are'} evaluated in the sections below."]
+
+
+_NAMED = 3  # models that are named
 
 
 def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> list[str]:
@@ -215,11 +293,20 @@ def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]
         return []
     rows.sort(key=lambda each: number(each[1]["estimate"]))
     ends = [f"{fixed(r['estimate'], signed=True)} ({in_words(title)})" for title, r in (rows[0], rows[-1])]
-    clear = sum(side(row) != 0 for _, row in rows)
-    return [
-        f"Over {len(rows)} findings the difference runs from {ends[0]} to {ends[1]}, with 0 outside the interval in "
-        f"{clear or 'none'}."
-    ]
+    clear = _clear([row for _, row in rows])
+    what = f"the difference in {MEASURES[metric]}, {minus(first)},"
+    return [f"Over {len(rows)} findings {what} runs from {ends[0]} to {ends[1]}, with {clear}."]
+
+
+def _clear(rows: Sequence[Row]) -> str:
+    """In how many of several differences 0 is outside the interval, and how many remain after adjustment of P."""
+    clear = sum(side(row) != 0 for row in rows)
+    text = f"0 outside the unadjusted interval in {clear or 'none'} of {len(rows)}"
+    adjusted = [number(row["p_adjusted"]) for row in rows]
+    if all(p != p for p in adjusted):
+        return text
+    alpha = 1 - next((number(row["confidence"]) for row in rows if row.get("confidence")), 0.95)
+    return f"{text} and a Holm-adjusted P below {alpha:.2g} in {sum(p < alpha for p in adjusted) or 'none'}"
 
 
 def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Table:
@@ -233,13 +320,14 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     rows = [(c, metric, row) for c in shown for metric in MEASURES if known(row := c.difference(metric))]
     metrics = list(MEASURES)
     rows.sort(key=lambda r: (r[0].finding != first.finding, r[0].finding, metrics.index(r[1])))
-    body = []
+    body, counts = [], list(dict.fromkeys(classes_of(row).text for _, _, row in rows))
     for c, metric, row in rows:
         name = capital(MEASURES[metric])
         title = f"{name}, {in_words(c.title)}" if several else name
         kind = "strong" if c is first and metric == first.leading_measure else ""
         cells = [_level_cell(c, metric, a) for a in (c.usual, c.new)]
-        pair = minus(c) if len(pairs) > 1 else ""
+        own = _with_and_without(classes_of(row).text) if len(counts) > 1 else ""
+        pair = "; ".join(filter(None, (minus(c) if len(pairs) > 1 else "", own)))
         last = number_cell(row, signed=True), Cell(p_value(row["p"]), "num", note=_holm(row))
         body.append((Cell(title, kind=kind, note=pair), *cells, *last))
     one = len(pairs) == 1
@@ -248,18 +336,28 @@ def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Tab
     left = len(pairs) - len({c.new for c in shown})
     more = f"{plural(left, 'other pair')} of arms {'is' if left == 1 else 'are'} in the sections below." if left else ""
     made = Table(
-        "The mean of the readers in each arm",
+        f"The {_together(c.together(m) for c, m, _ in rows)} in each arm",
         (heads("Measure", usual, new, less, "P"),),
         tuple(body),
-        note="With 95% interval.",
+        note=" ".join(
+            [
+                f"With {evidence.confidence} interval.",
+                *(f"{_with_and_without(n)}." for n in counts if n and len(counts) == 1),
+            ]
+        ),
         remark=f"{more} {_adjusted(same)}".strip(),
     )
     return first_rows(made, "rows")
 
 
+def _together(names: Iterable[str]) -> str:
+    """What the rows of a table are about, all of them or each in turn."""
+    return " and the ".join(n.lower() for n in dict.fromkeys(names)) or "readers"
+
+
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
     cell = number_cell(pair.level(metric, arm))
-    return replace(cell, note=pair.other_readers(metric, arm) or cell.note)
+    return replace(cell, note="; ".join(t for t in (pair.other_readers(metric, arm), cell.note) if t))
 
 
 def _holm(row: Row) -> str:
@@ -278,3 +376,8 @@ def _adjusted(same: Sequence[ArmPair]) -> str:
     over += ["findings"] if len({c.finding for c in same}) > 1 else []
     over += ["pairs of arms"] if len({(c.new, c.usual) for c in same}) > 1 else []
     return f"Holm: adjusted over {'; '.join(over or ['findings and pairs of arms'])}."
+
+
+def _with_and_without(counts: str) -> str:
+    """The cases of a row with and without the finding; "" where they differ between readers."""
+    return f"Cases with / without the finding: {counts}" if counts else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
-from overread.reporting.estimate_cells import classes_cell, known
+from overread.reporting.estimate_cells import classes_cell, known, mean_of
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
@@ -16,12 +16,15 @@ from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     FirstPage,
     bounded,
+    findings_of,
     first_rows,
+    headline_finding,
     interval_term,
     leading_findings,
     most_findings,
     negated,
     number_cell,
+    place,
     side,
     spelled,
 )
@@ -49,6 +52,7 @@ class DecisionRows:
     evidence: ReportData
     rates: dict[tuple[str, ...], Row]  # by metric, rater, population, finding
     differences: dict[tuple[str, ...], Row]  # by metric, rater, contrast, population, finding
+    finding: str  # what the answer is about: the mean over findings, or one finding where there is one, or no mean
 
     @property
     def raters(self) -> list[str]:
@@ -60,6 +64,12 @@ class DecisionRows:
         """The populations with a rate."""
         return in_order(key[2] for key in self.rates)
 
+    @property
+    def lead(self) -> str:
+        """The population of the answer: the first at which a model has a rate."""
+        there = (p for p in self.populations if any(known(r) for key, r in self.rates.items() if key[2] == p))
+        return next(there, self.populations[0])
+
     def findings(self, population: str) -> list[str]:
         """The findings with a rate at a population, those of the answer first."""
         there = {key[3] for key in self.rates if key[2] == population} - {MEAN}
@@ -68,10 +78,18 @@ class DecisionRows:
         return [*lead, *(f for f in ordered if f not in lead)]
 
     def whole(self, metric: str, rater: str, population: str) -> Row | None:
-        """The mean over findings of a rate, or that of the first finding where there is no mean."""
-        names = (MEAN, *self.findings(population)[:1])
-        rows = (self.rates.get((metric, rater, population, f)) for f in names)
-        return next((row for row in rows if row), None)
+        """The mean over findings of a rate, or that of the finding that the answer is about."""
+        rows = [self.rates.get((metric, rater, population, f)) for f in (MEAN, self.finding)]
+        return next((row for row in rows if known(row)), rows[-1] or rows[0])
+
+    def named(self, metric: str, row: Row | None) -> str:
+        """A rate with what it is of: several findings, or one, which may be the only one of a mean."""
+        if (over := findings_of(row)) > 1:
+            return f"mean {metric} over {over} findings"
+        mean = mean_of(row or {}) if self.finding == MEAN else None
+        alone = [mean.findings[0]] if mean and mean.findings else []
+        alone += [self.evidence.heading(self.finding).lower()] if self.finding != MEAN else []
+        return f"{metric} for {alone[0]}" if alone else f"mean {metric}"
 
     def difference(self, metric: str, pair: tuple[str, str], population: str, finding: str) -> Row | None:
         """A rate of the first minus that of the second, on the same cases."""
@@ -88,10 +106,12 @@ def decision_rows(evidence: ReportData) -> DecisionRows:
     """The rates of decisions without scores."""
     rates = pl.concat([pick(overall(evidence, "standalone", m), at=DECISION) for m in _RATES])
     differences = pl.concat([pick(overall(evidence, "comparison", f"{m}_difference"), at=DECISION) for m in _RATES])
+    found = by(rates, "metric", "rater", "population", "finding")
     return DecisionRows(
         evidence,
-        by(rates, "metric", "rater", "population", "finding"),
+        found,
         by(differences, "metric", "rater", "contrast", "population", "finding"),
+        headline_finding(evidence, found.values()),
     )
 
 
@@ -104,18 +124,17 @@ def decisions_only(evidence: ReportData) -> bool:
 def decisions_page(evidence: ReportData) -> FirstPage:
     """The page of models that give decisions without scores."""
     rows = decision_rows(evidence)
-    lead = rows.populations[0]
-    level = next((number(r["confidence"]) for r in rows.rates.values() if r.get("confidence")), 0.95)
+    lead = rows.lead
     return FirstPage(
         "Evidence report",
         str(evidence.study.get("question") or "").strip() or _question(rows),
         _answer(rows, lead),
-        _paired(rows, lead),
+        paired_rates(rows, lead),
         (),
         _figure(rows, lead),
-        _table(rows),
+        decisions_table(rows),
         _detail(rows, lead),
-        (_RATES_TERM, interval_term(level), MARK_TERM),
+        (_RATES_TERM, interval_term(rows.evidence.confidence), MARK_TERM),
     )
 
 
@@ -141,7 +160,7 @@ def _answer(rows: DecisionRows, population: str) -> str:
     for i, metric in enumerate(_RATES):
         found = [(r, rows.whole(metric, r, population)) for r in raters]
         over = most_findings(row for _, row in found)
-        what = f"mean {metric} over {plural(over, 'finding')}" if over > 1 else _named(rows, metric, population)
+        what = f"mean {metric} over {plural(over, 'finding')}" if over > 1 else rows.named(metric, found[0][1])
         name = what if i == 0 else f"{'mean ' if over > 1 else ''}{metric}"
         if len(raters) > _SPELLED:
             ends = sorted(found, key=lambda pair: number((pair[1] or {})["estimate"]))
@@ -149,25 +168,30 @@ def _answer(rows: DecisionRows, population: str) -> str:
         else:
             ends = found
         joint = " to " if len(raters) > _SPELLED else ""
-        texts = [f"{spelled(row, level=i == k == 0)} for {r}" for k, (r, row) in enumerate(ends)]
+        texts = [f"{spelled(row, level=i == k == 0)}{_fewer(row, over)} for {r}" for k, (r, row) in enumerate(ends)]
         said.append(f"the {name} {'runs from' if joint else 'is'} {joint.join(texts) if joint else listed(texts)}")
-    return f"{capital(said[0])}; {said[1]}."
+    start = f"{capital(place(population))}, {said[0]}" if len(rows.populations) > 1 else capital(said[0])
+    return f"{start}; {said[1]}."
 
 
-def _named(rows: DecisionRows, metric: str, population: str) -> str:
-    return f"{metric} for {rows.evidence.heading(rows.findings(population)[0]).lower()}"
+def _fewer(row: Row | None, most: int) -> str:
+    """That a mean is over fewer findings than that of another model."""
+    return f" over {plural(own, 'finding')}" if 0 < (own := findings_of(row)) < most else ""
 
 
-def _pairs(rows: DecisionRows) -> list[tuple[str, str]]:
+def paired_rates(rows: DecisionRows, population: str) -> str:
+    """The paired differences of the first model from each other one; of more than three models, how many there are."""
     raters = rows.raters
-    return [(raters[0], other) for other in raters[1:]]
+    said = [text for other in raters[1:_SPELLED] if (text := _paired(rows, (raters[0], other), population))]
+    pairs = len(raters) * (len(raters) - 1) // 2
+    left = pairs - len(said) if said else 0
+    rest = f"{plural(left, 'more pair')} of models: see the sections below." if left else ""
+    return " ".join(filter(None, (*said, rest)))
 
 
-def _paired(rows: DecisionRows, population: str) -> str:
-    """The paired differences between the first two models."""
-    if not (pairs := _pairs(rows)):
-        return ""
-    pair, findings = pairs[0], leading_findings(rows.evidence, rows.findings(population))
+def _paired(rows: DecisionRows, pair: tuple[str, str], population: str) -> str:
+    """The paired differences between two models."""
+    findings = leading_findings(rows.evidence, rows.findings(population))
     said = []
     for metric in _RATES:
         every = {f: row for f in findings if bounded(row := rows.difference(metric, pair, population, f)) and row}
@@ -200,19 +224,22 @@ def _figure(rows: DecisionRows, population: str) -> Figure | None:
             shown.append(ForestRow(rows.evidence.heading(finding), marks, strong=finding == MEAN))
     if not shown:
         return None
-    panels = tuple(Panel(Scale(""), f"{m.capitalize()} (95% interval)", labels=False) for m in _RATES)
+    panels = tuple(
+        Panel(Scale(""), f"{m.capitalize()} ({rows.evidence.confidence} interval)", labels=False) for m in _RATES
+    )
     styles = tuple(series_style(rows.evidence.cast.series(r)) for r in raters)
     return panel_figure(
         ForestPlot(tuple(shown), panels, styles),
         raters if len(raters) > 1 else (),
         name="answer",
-        caption="Line: 95% interval; cases of one patient are kept together.",
+        caption=f"Line: {rows.evidence.confidence} interval; cases of one patient are kept together.",
         title=f"Each finding: sensitivity and specificity of {listed(raters)}",
         note="Decisions as given, without scores.",
     )
 
 
-def _table(rows: DecisionRows) -> Table:
+def decisions_table(rows: DecisionRows) -> Table:
+    """Both rates of every model, by population."""
     most = most_findings(rows.whole(m, r, p) for m in _RATES for r in rows.raters for p in rows.populations)
     body: list[tuple[Cell, ...]] = []
     for population in rows.populations:
@@ -221,7 +248,11 @@ def _table(rows: DecisionRows) -> Table:
         for r in rows.raters:
             found = [rows.whole(m, r, population) for m in _RATES]
             body += [(Cell(r), *(number_cell(row, most) for row in found))] if any(found) else []
-    note = f"Mean over {plural(most, 'finding')}, with 95% interval." if most > 1 else "With 95% interval."
+    note = (
+        f"Mean over {plural(most, 'finding')}, with {rows.evidence.confidence} interval."
+        if most > 1
+        else f"With {rows.evidence.confidence} interval."
+    )
     head = heads("Model", "Sensitivity", "Specificity")
     title = "The models as a whole" if len(rows.raters) > 1 else "The model as a whole"
     return first_rows(Table(title, (head,), tuple(body), note=note), "models")
@@ -242,4 +273,4 @@ def _detail(rows: DecisionRows, population: str) -> tuple[Table, ...]:
     more = (f"{raters[0]} minus {raters[1]}", "P") if len(raters) > 1 else ()
     head = heads("Finding", "Rate", "Present / absent", *raters, *more)
     where = population_title(rows.evidence, population)
-    return (table(f"Rates of the decisions, with 95% interval: {where}.", (head,), body),)
+    return (table(f"Rates of the decisions, with {rows.evidence.confidence} interval: {where}.", (head,), body),)

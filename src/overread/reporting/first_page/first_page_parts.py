@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from overread.reporting.blocks import Block, Cell, Figure, Table
 from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.number_format import MISSING, fixed, interval, limit, number
-from overread.reporting.report_data import ReportData, Row
+from overread.reporting.report_data import MEAN, ReportData, Row
 
 MOST_ROWS = 8  # rows of the table of the first page
 
@@ -97,6 +97,24 @@ def undecided(evidence: ReportData, row: Row | None, prespecified: str) -> str:
     return f"; {prespecified}" if evidence.study.get("protocol_hash") else "; the interval includes 0"
 
 
+def hospital(population: str) -> str:
+    """A population within a sentence.
+
+    >>> hospital("external:elm"), hospital("internal")
+    ('elm', 'the internal test')
+    """
+    return population.partition(":")[2] if population.startswith("external:") else f"the {population} test"
+
+
+def place(population: str) -> str:
+    """Where a number is from, of several populations.
+
+    >>> place("external:elm"), place("internal")
+    ('at elm', 'in the internal test')
+    """
+    return f"{'at' if population.startswith('external:') else 'in'} {hospital(population)}"
+
+
 def findings_of(row: Row | None) -> int:
     """Over how many findings a mean was taken; 0 for a number of one finding."""
     code = code_of(row, "mean_over_findings")
@@ -125,6 +143,25 @@ def leading_findings(evidence: ReportData, findings: Sequence[str]) -> list[str]
     chosen = set(evidence.config.get("findings") or ())
     named = [f for f in findings if f in chosen]
     return named or [f for f in findings if f != "no_finding"] or list(findings)
+
+
+def headline_finding(evidence: ReportData, rows: Iterable[Row]) -> str:
+    """What a headline is about: the mean over findings, the only finding, or, without any mean, one finding.
+
+    That is one with an interval before one without, and then the one with the most cases of its rarer class.
+    """
+    findings, there = evidence.cast.findings, [row for row in rows if known(row)]
+    named = {row["finding"] for row in there}
+    if len(findings) == 1 and (findings[0] in named or not named):
+        return findings[0]
+    if MEAN in named or not named:
+        return MEAN
+
+    def weight(finding: str) -> tuple[bool, int]:
+        own = [row for row in there if row["finding"] == finding]
+        return max(((bounded(r), min(r["n_present"] or 0, r["n_absent"] or 0)) for r in own), default=(False, -1))
+
+    return max(leading_findings(evidence, findings), key=weight)
 
 
 def most_findings(rows: Iterable[Row | None]) -> int:
@@ -169,14 +206,19 @@ RATES_TERM = (
     "Sensitivity and specificity",
     "The proportion called present of the cases with the finding, and called absent of those without it.",
 )
-POOLED_TERM = ("Pooled readers", "All reads together; each read has the same weight.")
 MARK_TERM = ("Filled and hollow marks", "A filled mark has an interval, a hollow mark has none.")
 
 
-def interval_term(level: float) -> tuple[str, str]:
+def interval_term(level: str) -> tuple[str, str]:
     """What an interval is, for the glossary."""
     return (
-        f"{100 * level:g}% interval",
+        f"{level} interval",
         "The range of values that are compatible with the data. Cases of one patient are not counted as independent. "
         "An interval of a difference that contains 0 shows neither a difference nor its absence.",
     )
+
+
+def pooled_term(how: str) -> tuple[str, str]:
+    """What the pooled readers are, for the glossary; `how` as `reader_titles.pooling` has it."""
+    weights = "weighted by the sampling weights of their cases" if how == "weighted" else "each with the same weight"
+    return "Pooled readers", f"All reads together, {weights}."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from overread.codes import Code
 from overread.reporting.estimate_cells import code_of, known, mean_of
-from overread.reporting.first_page.first_page_parts import negated, spelled
-from overread.reporting.number_format import fixed, number, plural
+from overread.reporting.first_page.first_page_parts import headline_finding, negated
+from overread.reporting.number_format import number
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -35,19 +35,24 @@ class ModelMeans:
     evidence: ReportData
     areas: dict[tuple[str, ...], Row]  # by rater, population, finding
     differences: dict[tuple[str, ...], Row]  # by rater, contrast, population, finding
+    finding: str  # what a headline is about: the mean over findings, or one finding where there is one, or no mean
+
+    @property
+    def title(self) -> str:
+        """The finding that a headline is about, where it is one of several; else ""."""
+        several = len(self.evidence.cast.findings) > 1
+        return self.evidence.heading(self.finding) if several and self.finding != MEAN else ""
 
     def whole(self, rater: str, population: str) -> Row | None:
-        """The mean AUC of a model, or the AUC of the only finding, which too few patients keep out of a mean."""
+        """The mean AUC of a model, or the AUC of the finding that the headline is about."""
         mean = self.areas.get((rater, population, MEAN))
-        alone = self.evidence.cast.findings
-        only = self.areas.get((rater, population, alone[0])) if len(alone) == 1 else None
+        only = self.areas.get((rater, population, self.finding))
         return mean if known(mean) or only is None else only
 
     def difference(self, first: str, second: str, population: str, finding: str = MEAN) -> Row | None:
         """AUC of the first model minus that of the second, on the same cases."""
-        alone = self.evidence.cast.findings
         rows: list[Row] = []
-        for name in (finding, alone[0]) if finding == MEAN and len(alone) == 1 else (finding,):
+        for name in dict.fromkeys((finding, self.finding) if finding == MEAN else (finding,)):
             if row := self.differences.get((first, f"rater:{second}", population, name)):
                 rows.append(row)
             elif row := self.differences.get((second, f"rater:{first}", population, name)):
@@ -70,11 +75,17 @@ class ModelMeans:
         there = [f for f in self.evidence.cast.findings if any((r, population, f) in self.areas for r in raters)]
         return sorted(there, key=height)
 
+    def rows(self, rater: str, population: str) -> list[str]:
+        """The findings of a figure or table; before them the mean, where there is one of several findings."""
+        several = len(self.evidence.cast.findings) > 1
+        mean = several and any(known(row) for (_, p, f), row in self.areas.items() if (p, f) == (population, MEAN))
+        return [*([MEAN] if mean else []), *self.sorted_findings(rater, population)]
+
     def name(self, *, capital: bool = False) -> str:
         """What the number is: the mean AUC, or the AUC of the only finding."""
         alone = self.evidence.cast.findings
-        if len(alone) == 1:
-            return f"AUC for {self.evidence.heading(alone[0]).lower()}"
+        if self.finding != MEAN:
+            return f"AUC for {self.evidence.heading(self.finding).lower()}"
         rows = [row for (_, _, finding), row in self.areas.items() if finding == MEAN and known(row)]
         over = {f for row in rows for f in self._in_mean(row) or alone}
         if len(over) == 1:  # the others are evaluable nowhere
@@ -84,7 +95,8 @@ class ModelMeans:
     def cases(self, rater: str, population: str) -> tuple[int, bool]:
         """How many cases the AUC of a model is over, and whether all of its findings have so many."""
         row = self.whole(rater, population)
-        findings = (self._in_mean(row) if row else ()) or self.evidence.cast.findings
+        alone = (self.finding,) if self.finding != MEAN else ()
+        findings = alone or (self._in_mean(row) if row else ()) or self.evidence.cast.findings
         shown = [own for f in findings if (own := self.areas.get((rater, population, f)))]
         counts = {int(r["n_cases"]) for r in shown if r["n_cases"]}
         return max(counts, default=0), len(counts) == 1
@@ -104,11 +116,41 @@ class ModelMeans:
 @once
 def model_means(evidence: ReportData) -> ModelMeans:
     """The rows of the models of an evaluation."""
+    areas = by(pick(overall(evidence, "standalone", "auc"), at=""), "rater", "population", "finding")
     return ModelMeans(
         evidence,
-        by(pick(overall(evidence, "standalone", "auc"), at=""), "rater", "population", "finding"),
+        areas,
         by(overall(evidence, "comparison", "auc_difference"), "rater", "contrast", "population", "finding"),
+        headline_finding(evidence, areas.values()),
     )
+
+
+def no_mean_line(evidence: ReportData, finding: str) -> str:
+    """Why a headline is about one finding of several: no mean over findings could be computed."""
+    findings = evidence.cast.findings
+    if finding == MEAN or len(findings) == 1:
+        return ""
+    rows = model_means(evidence).areas.values()
+    code = next((c for row in rows if (c := code_of(row, "no_finding_evaluable"))), None)
+    why = (
+        f": none has at least {code['least_present']} patients with it, {code['least_absent']} without it, and a score "
+        "of every model"
+        if code
+        else ""
+    )
+    return f"No mean over the {len(findings)} findings could be computed{why}."
+
+
+def case_sites(evidence: ReportData, **place: str) -> list[str]:
+    """The hospitals of the cases at a place, such as `population="internal"`; of an evaluation without sites none."""
+    if "site" not in evidence.joined.columns:
+        return []
+    return sorted({str(site) for site in pick(evidence.joined, **place)["site"].drop_nulls().unique() if site})
+
+
+def internal_sites(evidence: ReportData) -> list[str]:
+    """The hospitals of the internal test of the leading model."""
+    return case_sites(evidence, population="internal", rater=evidence.cast.lead)
 
 
 def drawn_models(evidence: ReportData) -> list[str]:
@@ -127,7 +169,17 @@ class MeanRate:
     metric: str
     threshold: str  # "threshold meant for 90% specificity", "given threshold “published”"
     first: bool  # the first rate at this threshold
-    rows: dict[tuple[str, ...], Row]  # by rater, population
+    rows: dict[tuple[str, ...], Row]  # of the headline, by rater, population
+    each: dict[tuple[str, ...], Row]  # by rater, population, finding
+
+    def shared(self, raters: Sequence[str], population: str) -> str:
+        """The only finding that these models share, where their means are not over the same findings; else ""."""
+        means = [mean_of(self.rows[r, population]) for r in raters]
+        if len({mean.findings for mean in means if mean}) < 2:
+            return ""
+        own = [{f for (q, p, f), row in self.each.items() if (q, p) == (r, population) and known(row)} for r in raters]
+        common = set.intersection(*own) - {MEAN}
+        return common.pop() if len(common) == 1 else ""
 
     @property
     def where(self) -> str:
@@ -148,11 +200,9 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
     At a threshold for a sensitivity only the specificity is given where one for a specificity goes before.
     """
     made: list[MeanRate] = []
-    finding = evidence.cast.findings[0] if len(evidence.cast.findings) == 1 else MEAN
-    frames = {
-        m: pick(with_key(overall(evidence, "standalone", m), "operating_point"), finding=finding)
-        for m in ("sensitivity", "specificity")
-    }
+    finding = model_means(evidence).finding
+    every = {m: with_key(overall(evidence, "standalone", m), "operating_point") for m in ("sensitivity", "specificity")}
+    frames = {m: pick(frame, finding=finding) for m, frame in every.items()}
     wanted = set()
     locked = {r["at"] for r in frames["sensitivity"].to_dicts() if code_of(r, "threshold_given")}
     for at in sorted(points_in_order(frames["sensitivity"]["at"]), key=lambda at: at not in locked):
@@ -166,67 +216,6 @@ def mean_rates(evidence: ReportData) -> list[MeanRate]:
         meant = f"threshold meant for {100 * target:g}% {rate}" if rate else f"threshold “{name}”"
         metrics = ("specificity",) if rate == "sensitivity" else tuple(frames)
         words = meant if rate or not given else f"given {meant}"
-        made += [MeanRate(m, words, i == 0, rows[m]) for i, m in enumerate(metrics)]
+        each = {m: by(pick(every[m], at=at), "rater", "population", "finding") for m in metrics}
+        made += [MeanRate(m, words, i == 0, rows[m], each[m]) for i, m in enumerate(metrics)]
     return made
-
-
-def same_site(row: Row | None) -> bool:
-    """Whether an AUC is over pairs of cases of the same hospital."""
-    return code_of(row, "aggregation_stratified") is not None
-
-
-def _pairs(means: ModelMeans, row: Row, code: Code) -> str:
-    """The pairs of an AUC; of a mean over findings, of which each has its own, from the fewest to the most."""
-    name, place = "aggregation_stratified", (row["rater"], row["population"])
-    findings = means.evidence.cast.findings if row["finding"] == MEAN else ()
-    counts = {f: _pairs_and_sites(own) for f in findings if (own := code_of(means.areas.get((*place, f)), name))}
-    if len(set(counts.values())) > 1:
-        ends = [
-            f"{plural(pairs, 'pair')} at {plural(sites, 'hospital')} ({means.evidence.heading(f).lower()})"
-            for f, (pairs, sites) in sorted(counts.items(), key=lambda item: item[1])
-        ]
-        return f"AUC over pairs of cases of the same hospital, of each finding its own: from {ends[0]} to {ends[-1]}"
-    n, sites = next(iter(counts.values()), _pairs_and_sites(code))
-    return f"AUC over {plural(n, 'pair')} of cases of the same hospital, {plural(sites, 'hospital')}"
-
-
-def _pairs_and_sites(code: Code) -> tuple[int, int]:
-    return int(str(code["n_pairs"])), int(str(code["n_sites"]))
-
-
-def sites_line(means: ModelMeans, rater: str, population: str) -> str:
-    """Over which hospitals the AUC of a model is a mean, and how many are not in it."""
-    row = means.whole(rater, population)
-    code = code_of(row, "mean_over_sites")
-    if row is None or code is None:
-        return ""
-    out = {s for name in ("sites_excluded", "sites_one_class") for s in _named_sites(row, name)}
-    n = int(str(code["n"]))
-    if n == 1 and not out:
-        return ""
-    said = f"Mean of the AUCs at {plural(n, 'hospital')}, each with the same weight" if n > 1 else "AUC at 1 hospital"
-    left = f"; {plural(len(out), 'hospital')} with too few patients {'is' if len(out) == 1 else 'are'} not in it"
-    return f"{said}{left if out else ''}."
-
-
-def _named_sites(row: Row, name: str) -> tuple[str, ...]:
-    sites = code["sites"] if (code := code_of(row, name)) else ()
-    return tuple(map(str, sites)) if isinstance(sites, tuple) else (str(sites),)
-
-
-def pairs_line(means: ModelMeans, rater: str, population: str) -> str:
-    """Over which pairs the AUC of a model is, where only cases of the same hospital are compared."""
-    row = means.whole(rater, population)
-    code = code_of(row, "aggregation_stratified")
-    if row is None or code is None:
-        return ""
-    said = _pairs(means, row, code)
-    frames = (overall(means.evidence, "standalone", m) for m in ("auc", "auc_difference"))
-    every, change = (
-        next(iter(pick(f, rater=rater, population=population, finding=row["finding"], at="pairs=all").to_dicts()), None)
-        for f in frames
-    )
-    if not known(every):
-        return f"{said}."
-    told = f" (difference {spelled(change, signed=True, nested=True)})" if known(change) else ""
-    return f"{said}; over all pairs {fixed(every['estimate'])}{told}."

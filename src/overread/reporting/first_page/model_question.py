@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from overread.reporting.blocks import Table
 from overread.reporting.estimate_cells import known
 from overread.reporting.first_page.answer_figures.model_figures import models_figure
 from overread.reporting.first_page.answer_figures.model_tables import findings_table, models_table
+from overread.reporting.first_page.answer_lines.group_contrasts import group_line
+from overread.reporting.first_page.answer_lines.hospital_pairs import hospitals_line, same_site
+from overread.reporting.first_page.answer_lines.models_without_auc import apart_line, decisions_beside, without_auc
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     AUC_WITHIN_TERM,
@@ -15,7 +18,10 @@ from overread.reporting.first_page.first_page_parts import (
     THRESHOLD_TERM,
     FirstPage,
     bounded,
+    findings_of,
+    hospital,
     interval_term,
+    place,
     side,
     spelled,
     undecided,
@@ -24,13 +30,15 @@ from overread.reporting.first_page.mean_aucs import (
     ModelMeans,
     mean_rates,
     model_means,
-    pairs_line,
-    same_site,
-    sites_line,
+    no_mean_line,
 )
+from overread.reporting.group_rows import GroupRows
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import ReportData, in_order
-from overread.reporting.seed_rows import seeds_apart
+from overread.reporting.report_data import MEAN, ReportData, Row, in_order, pick
+from overread.reporting.sections.reader_results.reader_titles import in_words
+from overread.reporting.seed_rows import section_raters, seeds_apart
+
+_SPELLED = 3  # models of which each has its rates in the answer
 
 
 def models_page(evidence: ReportData) -> FirstPage:
@@ -40,10 +48,10 @@ def models_page(evidence: ReportData) -> FirstPage:
     lead = populations[0] if populations else ""
     ranked = means.ranked(lead)
     several = len(populations) > 1
+    apart = without_auc(means, populations) if populations else []
     figure = models_figure(means, ranked, populations)
-    more = _more(means, ranked, populations)
+    more = _more(means, ranked, populations, apart)
     table_shown = models_table(means, ranked, populations)
-    level = next((number(r["confidence"]) for r in means.areas.values() if r.get("confidence")), 0.95)
     return FirstPage(
         "Evidence report",
         _question(evidence, ranked, several=several),
@@ -53,12 +61,13 @@ def models_page(evidence: ReportData) -> FirstPage:
         figure,
         table_shown,
         findings_table(means, ranked, lead),
-        (
+        terms=(
             _auc_term(means, ranked, lead),
-            interval_term(level),
+            interval_term(means.evidence.confidence),
             *([THRESHOLD_TERM] if _tells_rates(table_shown, more) else []),
             MARK_TERM,
         ),
+        beside=decisions_beside(evidence, apart),
     )
 
 
@@ -69,15 +78,17 @@ def _tells_rates(shown: Table | None, more: str) -> bool:
     return any(word in text for word in ("threshold", "sensitivity", "specificity"))
 
 
-def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
-    """The lines below the answer: the pairs of the AUC, differences at other hospitals, rates at thresholds."""
+def _more(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str], apart: Sequence[str]) -> str:
+    """The lines below the answer: the pairs of the AUC, other hospitals, rates at thresholds, models without an AUC."""
     lead = populations[0] if populations else ""
-    pairs = pairs_line(means, ranked[0], lead) if ranked else ""
+    sites = hospitals_line(means, ranked, lead) if ranked else ""
     seeds = seeds_apart(means.evidence)
-    sites = sites_line(means, ranked[0], lead) if ranked else ""
     place = hospital(lead) if len(populations) > 1 else ""
-    at_threshold = _at_threshold(means.evidence, ranked, lead, place)
-    lines = (pairs, sites, _beside(means, ranked, populations), at_threshold, seeds)
+    at_threshold = _at_threshold(means, ranked, lead, place)
+    without = apart_line(means, apart, several=len(populations) > 1)
+    mean = no_mean_line(means.evidence, means.finding)
+    groups = _groups(means, ranked, lead)
+    lines = (mean, sites, _beside(means, ranked, populations), at_threshold, groups, without, seeds)
     return " ".join(line for line in lines if line)
 
 
@@ -96,8 +107,9 @@ def _question(evidence: ReportData, ranked: Sequence[str], *, several: bool) -> 
     stated = str(evidence.study.get("question") or "").strip()
     if stated:
         return stated
-    which = ranked[0] if len(ranked) == 1 else listed(list(ranked)) if len(ranked) == 2 else f"{len(ranked)} models"
-    verb = "does" if len(ranked) == 1 else "do"
+    names = list(ranked or section_raters(evidence))
+    which = listed(names) if len(names) <= 2 else f"{len(names)} models"
+    verb = "does" if len(names) == 1 else "do"
     what = "tell radiographs with a finding from those without"
     if several:
         return f"How well {verb} {which} {what}, and does it hold at hospitals that were not used in training?"
@@ -120,8 +132,19 @@ def _answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
         start = f"{ranked[0]} has the higher {name}" if side(row) else f"The {name} is"
         joint = ": " if side(row) else " "
         return f"{start}{joint}{numbers}, {told}{undecided(means.evidence, row, 'which is higher is not shown')}."
-    others = _others(means, ranked, population)
-    return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
+    equal = [o for o in ranked[1:] if _equal(means, ranked[0], o, population)]
+    rest = [o for o in ranked[1:] if o not in equal]
+    others = _others(means, ranked[0], rest, population, subject=ranked[0] if equal else "it")
+    if not equal:
+        return f"Of {len(ranked)} models, {ranked[0]} has the highest {name}, {spelled(first)}{others}."
+    have = f"have the {'highest' if rest else 'same'} {name}"
+    return f"Of {len(ranked)} models, {listed([ranked[0], *equal])} {have}, {spelled(first)}{others}."
+
+
+def _equal(means: ModelMeans, first: str, second: str, population: str) -> bool:
+    """Whether two models have the same AUC, on the same cases."""
+    row = means.difference(first, second, population)
+    return known(row) and number(row["estimate"]) == 0
 
 
 def _placed_answer(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
@@ -156,17 +179,23 @@ def _without(means: ModelMeans, rater: str) -> str:
     return f"; at {named} it could not be computed" if lost else ""
 
 
-def _others(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
-    """How far the best of many lies above the others."""
-    rows = [r for other in ranked[1:] if (r := means.difference(ranked[0], other, population)) and bounded(r)]
+def _others(means: ModelMeans, first: str, others: Sequence[str], population: str, *, subject: str) -> str:
+    """How far the best of many lies above the others, those without a difference or an interval counted."""
+    rows = [r for other in others if known(r := means.difference(first, other, population))]
     if not rows:
         return ""
     low, high = (f(number(r["estimate"]) for r in rows) for f in (min, max))
-    above = sum(side(r) > 0 for r in rows)
-    return (
-        f"; it lies {fixed(low, signed=True)} to {fixed(high, signed=True)} above the others, with the whole interval "
-        f"above 0 for {above} of {len(rows)}"
-    )
+    above = sum(side(r) > 0 for r in rows if bounded(r))
+    ends = [fixed(value, signed=True) for value in (low, high)]
+    span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    whom = others[0] if len(others) == 1 else "the others"
+    open_ended, missing = sum(not bounded(r) for r in rows), len(others) - len(rows)
+    without = [f"{open_ended} without an interval"] if open_ended else []
+    without += [f"{missing} without a difference"] if missing else []
+    told = f" ({', '.join(without)})" if without else ""
+    if len(others) == 1:
+        return f"; {subject} lies {span} above {whom}{', with the whole interval above 0' if above else ''}{told}"
+    return f"; {subject} lies {span} above {whom}, with the whole interval above 0 for {above} of {len(others)}{told}"
 
 
 def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
@@ -193,15 +222,6 @@ def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequenc
     )
 
 
-def hospital(population: str) -> str:
-    """A population within a sentence.
-
-    >>> hospital("external:elm"), hospital("internal")
-    ('elm', 'the internal test')
-    """
-    return population.partition(":")[2] if population.startswith("external:") else f"the {population} test"
-
-
 def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
     """Where there are several hospitals: the difference between the first two models at each."""
     if len(populations) < 2 or len(ranked) < 2:
@@ -221,18 +241,42 @@ def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
     )
 
 
-def _at_threshold(evidence: ReportData, ranked: Sequence[str], population: str, place: str = "") -> str:
+def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, place: str = "") -> str:
     """The rates at a threshold; `place` is named where there are several hospitals."""
-    rates = mean_rates(evidence)
+    rates = mean_rates(means.evidence)
     if not rates or not ranked:
         return ""
     shown = [r for r in rates if r.threshold == rates[0].threshold]
     shown = shown[:1] if "meant for" in shown[0].threshold else shown  # a given threshold fixes neither rate
-    mean = "mean " if len(evidence.cast.findings) > 1 else ""
     said: list[str] = []
     for rate in shown:
-        found = [(r, row) for r in ranked[:2] if known(row := rate.rows.get((r, population)))]
-        texts = [f"{spelled(row, level=i == 0 and not said)} for {r}" for i, (r, row) in enumerate(found)]
-        said += [f"the {mean}{rate.metric} is {listed(texts)}"] if texts else []
+        raters = [r for r in ranked[:_SPELLED] if known(rate.rows.get((r, population)))]
+        without = [r for r in ranked[:_SPELLED] if r not in raters]
+        if not raters:
+            continue
+        alone = rate.shared(raters, population)
+        rows = {r: rate.each[r, population, alone] if alone else rate.rows[r, population] for r in raters}
+        values = [f"{spelled(row, level=not i and not said)}{_over(rows, row)}" for i, row in enumerate(rows.values())]
+        texts = [f"{value} for {r}" for value, r in zip(values, rows, strict=True)]
+        name = f" for {means.evidence.heading(alone).lower()}"
+        only = f"{name}, the only finding for which {'both' if len(raters) == 2 else 'all'} have it," if alone else ""
+        only = (only or (f" for {in_words(means.title)}" if means.title else "")) if not said else ""
+        mean = "mean " if means.finding == MEAN and not alone else ""
+        none = f" (none for {listed(without)})" if without else ""
+        said.append(f"the {mean}{rate.metric}{only} is {listed(texts)}{none}")
     where = f"{place} and at {shown[0].where}" if place else shown[0].where
     return f"{'In' if place.startswith('the ') else 'At'} {where}, {listed(said)}." if said else ""
+
+
+def _over(rows: Mapping[str, Row], row: Row) -> str:
+    """Over how many findings a mean is, where the means of models are over different numbers of them."""
+    return f" over {plural(findings_of(row), 'finding')}" if len(set(map(findings_of, rows.values()))) > 1 else ""
+
+
+def _groups(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
+    """The difference between the groups that the configuration names, in every model and between models."""
+    evidence = means.evidence
+    frame = pick(evidence.estimates, analysis="subgroups", finding=means.finding)
+    where = f" {place(population)}" if len(evidence.cast.populations) > 1 else ""
+    rows = GroupRows(tuple(frame.to_dicts()) if evidence.config.get("group_differences") else (), named_only=True)
+    return group_line(rows, ranked, population, where=where, tabled=False)

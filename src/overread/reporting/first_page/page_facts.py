@@ -6,9 +6,10 @@ import polars as pl
 
 from overread.reporting.number_format import count, plural
 from overread.reporting.report_data import ReportData, pick
-from overread.reporting.sections.reader_results.reader_titles import READERS, arms, most_cases
+from overread.reporting.sections.reader_results.reader_titles import OTHERS, READERS, arms, most_cases
 from overread.reporting.seed_rows import rows_of_seeds, section_raters, seeds_are_models
 
+_COUNTS = (("cases", "n_cases"), ("patients", "n_patients"))
 _OF_SITTINGS = ("median_seconds", "mean_trust")
 
 
@@ -25,19 +26,35 @@ def facts(evidence: ReportData) -> tuple[tuple[str, str], ...]:
         joined = joined.filter(pl.col("shift") == "none") if "shift" in joined.columns else joined
         if joined.height:
             cases, patients = joined["case_id"].n_unique(), joined["patient_id"].n_unique()
-    made += [("cases", count(cases))] if cases else []
-    made += [("patients", count(patients))] if patients and not evidence.cases_are_patients else []
+    ranges = _by_references(evidence, cases) if cast.raters else {}
+    made += [(ranges.get("cases", ("cases", count(cases))))] if cases else []
+    people = ranges.get("patients", ("patients", count(patients)))
+    made += [people] if patients and not evidence.cases_are_patients else []
     readers = _readers(evidence)
     made += [("readers", count(readers))] if readers else []
     reads = _reads(evidence)
-    made += [("cases read", count(reads))] if reads and cast.raters else []
+    made += [("cases read", count(reads))] if reads and cast.raters and not ranges else []
     found = arms(evidence) if readers else []
-    n = len({f for each in found for f in each.findings if each.outputs(f) or not cast.raters}) or len(cast.findings)
+    n = len({f for each in found for f in each.shown}) or len(cast.findings)
     made += [("finding" if n == 1 else "findings", count(n))] if n else []
     references = found[0].references if found else ()
     made += [("reference standards", count(len(references)))] if len(references) > 1 else []
     made += [("external hospitals", count(len(cast.external)))] if cast.raters and not readers else []
     return tuple(made)
+
+
+def _by_references(evidence: ReportData, cases: int) -> dict[str, tuple[str, str]]:
+    """The counts as ranges over the reference standards, where another one than that of the models has more cases."""
+    frames = [
+        r.frame.filter(pl.col("reference") != OTHERS, pl.col("finding").is_in(list(r.shown))) for r in arms(evidence)
+    ]
+    if not frames:
+        return {}
+    most = pl.concat(frames).group_by("reference").agg(pl.col("n_cases", "n_patients").max()).drop_nulls()
+    if max(most["n_cases"], default=0) <= cases or most["n_cases"].n_unique() == 1:
+        return {}
+    ends = ((what, most[column].min(), most[column].max()) for what, column in _COUNTS)
+    return {what: (f"{what}, by reference standard", f"{count(low)} to {count(high)}") for what, low, high in ends}
 
 
 def _read_only(evidence: ReportData) -> bool:

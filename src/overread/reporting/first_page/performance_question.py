@@ -23,6 +23,7 @@ from overread.reporting.number_format import capital, fixed, number, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.arm_pairs import MEASURES, arm_words, own_references, pairs
 from overread.reporting.sections.reader_results.reader_performance import together
+from overread.reporting.sections.reader_results.reader_tables import together_title
 from overread.reporting.sections.reader_results.reader_titles import (
     OTHERS,
     OTHERS_COUNT,
@@ -31,6 +32,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     classes_of,
     in_sentence,
+    is_pooled,
     reader_title,
 )
 
@@ -50,7 +52,6 @@ def performance_page(evidence: ReportData) -> FirstPage:
     reads = arms(evidence)[0]
     measures = _measures(reads)
     reference, finding = _chosen(evidence, reads, measures)
-    level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     by = in_sentence(reference)
     return FirstPage(
         "Evidence report: readers",
@@ -63,7 +64,7 @@ def performance_page(evidence: ReportData) -> FirstPage:
         _figure(reads, finding, reference, measures),
         _table(reads, reference, measures),
         _detail(reads, finding, reference, measures),
-        (_AUC_TERM if measures == _AREA else RATES_TERM, interval_term(level), MARK_TERM),
+        (_AUC_TERM if measures == _AREA else RATES_TERM, interval_term(reads.confidence), MARK_TERM),
     )
 
 
@@ -101,10 +102,12 @@ def _answer(evidence: ReportData, reads: ReadRows, place: tuple[str, str], measu
     every = [f for f in reads.findings if all(known(_pooled(reads, f, reference, m)) for m in measures)]
     leading = leading_findings(evidence, every)
     if measures == _AREA:
+        used = leading if len(leading) > 1 else [finding]
+        kind = "pooled" if any(is_pooled(_pooled(reads, f, reference, "auc")) for f in used) else "mean"
         if len(leading) > 1:
             span = _range(reads, leading, reference, "auc")
-            return f"Over {len(leading)} findings, the mean AUC of {n}{_where(reads)} runs from {span}."
-        return f"The mean AUC of {n} for {name} is {spelled(rows[0])}."
+            return f"Over {len(leading)} findings, the {kind} AUC of {n}{_where(reads)} runs from {span}."
+        return f"The {kind} AUC of {n} for {name} is {spelled(rows[0])}."
     if len(leading) > 1:
         ends = [_range(reads, leading, reference, m) for m in _RATES]
         start = f"Over {len(leading)} findings, the pooled sensitivity of {n}{_where(reads)} runs from {ends[0]}"
@@ -156,7 +159,8 @@ def _range(reads: ReadRows, findings: Sequence[str], reference: str, metric: str
 
 def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[str]) -> Figure | None:
     people = reads.readers(finding)
-    shown = [(READERS, _together(measures)), *((r, reader_title(r)) for r in people[:_MOST])]
+    everyone = together_title([_pooled(reads, finding, reference, m) for m in measures])
+    shown = [(READERS, everyone), *((r, reader_title(r)) for r in people[:_MOST])]
     rows = []
     for rater, title in shown:
         found = [_pooled(reads, finding, reference, m, rater) for m in measures]
@@ -171,15 +175,11 @@ def _figure(reads: ReadRows, finding: str, reference: str, measures: Sequence[st
         ForestPlot(tuple(rows), panels, (series_style(0),)),
         (),
         name="answer",
-        caption="Line: 95% interval."
+        caption=f"Line: {reads.confidence} interval."
         + (f" {left} readers with fewer reads are in the sections below." if left > 0 else ""),
         title=f"Each reader: {_words(measures)} for {reads.heading(finding).lower()}{_where(reads)}",
         note="Readers in the order of their number of reads.",
     )
-
-
-def _together(measures: Sequence[str]) -> str:
-    return "Mean of the readers" if measures == _AREA else "Pooled readers"
 
 
 def _words(measures: Sequence[str]) -> str:
@@ -187,17 +187,20 @@ def _words(measures: Sequence[str]) -> str:
 
 
 def _table(reads: ReadRows, reference: str, measures: Sequence[str]) -> Table | None:
-    body = []
+    body, shown = [], list[Row | None]()
     for finding in reads.findings:
         rows = [_pooled(reads, finding, reference, m) for m in measures]
         if any(map(known, rows)):
             first = next(row for row in rows if row)
+            shown += rows
             body.append((Cell(reads.heading(finding)), classes_of(first), *map(number_cell, rows)))
     head = heads("Finding", "Present / absent", *(_TITLES[m] for m in measures))
     counts = f" {OTHERS_COUNT}" if reference == OTHERS else ""
-    who = "mean of the" if measures == _AREA else "pooled"
     made = Table(
-        f"The {who} readers{_where(reads)}, for each finding", (head,), tuple(body), note=f"With 95% interval.{counts}"
+        f"The {together_title(shown).lower()}{_where(reads)}, for each finding",
+        (head,),
+        tuple(body),
+        note=f"With {reads.confidence} interval.{counts}",
     )
     return first_rows(made, "findings") if body else None
 
@@ -209,5 +212,5 @@ def _detail(reads: ReadRows, finding: str, reference: str, measures: Sequence[st
     ]
     words = _words(measures)
     caption = f"{words[0].upper()}{words[1:]} of each reader for {reads.heading(finding).lower()}"
-    caption += f"{_where(reads)}, with 95% interval."
+    caption += f"{_where(reads)}, with {reads.confidence} interval."
     return (table(caption, (heads("Reader", *(_TITLES[m] for m in measures)),), body),) if body else ()

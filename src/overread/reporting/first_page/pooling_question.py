@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from overread.reporting.blocks import Cell, Facts, Figure, Table, heads
 from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.answer_lines.hospital_pairs import hospitals_line
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
     MARK_TERM,
     FirstPage,
     bounded,
     first_rows,
+    hospital,
     interval_term,
     most_findings,
     number_cell,
@@ -20,7 +24,6 @@ from overread.reporting.first_page.first_page_parts import (
     spelled,
 )
 from overread.reporting.first_page.mean_aucs import model_means
-from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 
@@ -37,14 +40,13 @@ def pooling_page(evidence: ReportData) -> FirstPage:
     rows = _rows(evidence)
     verdict = next((v for v in evidence.verdicts.to_dicts() if v["hypothesis"] == "H1"), None)
     stated = bool(verdict and verdict["protocol_hash"])
-    level = next((number(r["confidence"]) for r in rows.values() if r.get("confidence")), 0.95)
     rule = (
         ((Facts(((("Rule of the protocol" if stated else "Rule (no protocol)"), str(verdict["rule"])),))),)
         if verdict
         else ()
     )
     pooled = ("Pooled", f"Trained on {_trained(evidence)} together.") if _trained(evidence) else None
-    terms = (AUC_TERM, _D_TERM, interval_term(level), *((pooled,) if pooled else ()), MARK_TERM)
+    terms = (AUC_TERM, _D_TERM, interval_term(evidence.confidence), *((pooled,) if pooled else ()), MARK_TERM)
     return FirstPage(
         "Evidence report: pooled training",
         str(evidence.study.get("question") or "").strip() or _CLAIM,
@@ -65,6 +67,23 @@ def _trained(evidence: ReportData) -> str:
         str(s) for s in evidence.cast.roles.get("single", {}).values()
     ]
     return listed(sites)
+
+
+def _internal(evidence: ReportData) -> str:
+    """Whose patients the internal test has, as far as it is known where the models were trained."""
+    if evidence.cast.trained:
+        return "Internal test: patients of the hospitals that the model was trained on."
+    inside = evidence.joined.filter(pl.col("population") == "internal")
+    tested = inside["site"].drop_nulls().unique().sort().to_list() if "site" in inside.columns else []
+    stated = {str(site) for site in evidence.cast.roles.get("single", {}).values()}
+    if not tested:
+        return "Internal test: patients whose hospital is not stated."
+    if set(tested) <= stated:
+        return f"Internal test: patients of {listed(tested)}, where models were trained as declared."
+    return (
+        f"Internal test: patients of {listed(tested)}; that a model was trained there is not declared "
+        f"(declared: {listed(sorted(stated))})."
+    )
 
 
 def _rows(evidence: ReportData) -> dict[tuple[str, ...], Row]:
@@ -118,7 +137,8 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
         said.append(
             f"The mean AUC of {pooled} is {fixed(inside['estimate'])} in the internal test, and {listed(away)}."
         )
-    return " ".join(said)
+        said.append(hospitals_line(means, [pooled], "internal"))
+    return " ".join(filter(None, said))
 
 
 def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | None:
@@ -163,7 +183,7 @@ def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | 
         plot,
         key,
         name="answer",
-        caption="Line: 95% interval, on the same cases."
+        caption=f"Line: {evidence.confidence} interval, on the same cases."
         + (f" Dashed: the smallest relevant gain ({gain:g})." if gain else "")
         + (
             f" {matched} was trained on as many images as one hospital has and is not part of the rule."
@@ -204,7 +224,7 @@ def _table(evidence: ReportData) -> Table | None:
     titles = ["Training images"] if sized else []
     head = heads("Model", *titles, "Internal test", *(f"{hospital(p)}" for p in shown[1:]))
     rest = f" {len(outside) - 4} more hospitals are in the sections below." if len(outside) > 4 else ""
-    note = f"With 95% interval. Internal test: patients of the hospitals that the model was trained on.{rest}"
+    note = f"With {evidence.confidence} interval. {_internal(evidence)}{rest}"
     return first_rows(
         Table("Mean AUC of each model, internal and at hospitals not used in training", (head,), body, note=note),
         "models",

@@ -41,7 +41,7 @@ def leading(evidence: ReportData) -> str:
 
 def _possible(evidence: ReportData) -> dict[str, bool]:
     rows = evidence.estimates.filter(pl.col("analysis") == "readers")
-    differences = rows.filter(pl.col("metric") == "sensitivity_difference").to_dicts()
+    differences = rows.filter(pl.col("metric").is_in(["sensitivity_difference", "auc_difference"])).to_dicts()
     beside = any(known(r) and contrast_of(r["contrast"], "rater") == READERS for r in differences)
     pooled = evidence.estimates.filter(pl.col("analysis") == "H1").height > 0
     return {

@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from overread.reporting.blocks import Cell, Figure, Table, group, heads, table
 from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
-from overread.reporting.first_page.decisions_beside_readers import (
+from overread.reporting.first_page.beside_readers.decisions_beside_readers import (
     decisions_and_readers_page,
     decisions_table,
     has_decisions,
 )
+from overread.reporting.first_page.beside_readers.grades_beside_readers import graded_table, grades_and_readers_page
+from overread.reporting.first_page.beside_readers.reader_differences import (
+    OutputOfFinding,
+    any_interval,
+    choice_of_second,
+    counted_differences,
+    difference,
+    lacking,
+    leading_references,
+    models_of,
+    noun,
+    of_references,
+    outputs_of,
+    readers_judged,
+)
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
     MOST_ROWS,
-    POOLED_TERM,
     FirstPage,
-    bounded,
     interval_term,
     leading_findings,
     number_cell,
+    pooled_term,
     side,
     spelled,
 )
-from overread.reporting.number_format import capital, listed, number, plural
+from overread.reporting.number_format import capital, listed, plural
 from overread.reporting.report_data import ReportData, Row
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
+from overread.reporting.sections.reader_results.graded_areas import graded_reference
+from overread.reporting.sections.reader_results.model_sentences import AT_SPECIFICITY, people_word, without_intervals
 from overread.reporting.sections.reader_results.reader_titles import (
     DAWID_SKENE,
     OTHERS,
@@ -39,49 +54,42 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arms,
     classes_of,
     in_sentence,
+    pooling,
     reference_title,
 )
 
-_AT, _AGAINST = "specificity=readers", f"rater:{READERS}"
 _PANELS = 5  # outputs beside each other in the figure
 _COLUMNS = 3  # models beside each other in the table
-
-
-@dataclass(frozen=True, slots=True)
-class OutputOfFinding:
-    """What stands for a finding: the finding and the part of the outputs' names behind the model, "" for its own."""
-
-    finding: str
-    mapping: str
 
 
 def readers_page(evidence: ReportData) -> FirstPage:
     """The page of models and readers, for the first arm of reads."""
     reads = arms(evidence)[0]
     lead = leading_findings(evidence, reads.findings)
-    outputs = sorted(_outputs(reads), key=lambda o: o.finding not in lead)
+    outputs = sorted(outputs_of(reads), key=lambda o: o.finding not in lead)
     if not outputs and has_decisions(reads):
         return decisions_and_readers_page(evidence, reads)
-    level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
-    several = len(reads.readers(reads.findings[0])) > 1
-    readers = POOLED_TERM if several else (POOLED_TERM[0], "The reader.")
+    if not outputs and graded_reference(reads):
+        return grades_and_readers_page(evidence, reads)
+    one = people_word(reads) == "reader"
+    readers = () if one else (pooled_term(pooling([reads])),)
     matched = (
-        "At the specificity of the readers",
-        "The threshold of the model is set so that it leaves as many cases without the finding unmarked as the readers "
-        "do. Then only the sensitivity differs.",
+        f"At the specificity of the {people_word(reads)}",
+        "The threshold of the model is set so that it leaves as many cases without the finding unmarked as the "
+        f"{people_word(reads)} {'does' if one else 'do'}. Then only the sensitivity differs.",
     )
     return FirstPage(
         "Evidence report: models and readers",
         str(evidence.study.get("question") or "").strip()
-        or "At the specificity of the readers, is the sensitivity of the models as high?",
-        _answer(reads, outputs),
+        or f"At the specificity of the {people_word(reads)}, is the sensitivity of the {noun(reads, outputs)} as high?",
+        answer_of_differences(reads, outputs),
         _more(reads, outputs),
         (),
         _figure(reads, outputs),
         _table(reads, outputs),
         _detail(reads, outputs),
-        (readers, matched, interval_term(level), *_reference_terms(reads), MARK_TERM),
-        beside=decisions_table(reads),
+        (*readers, matched, interval_term(reads.confidence), *_reference_terms(reads), MARK_TERM),
+        beside=decisions_table(reads) or graded_table(reads),
     )
 
 
@@ -91,48 +99,6 @@ def _reference_terms(reads: ReadRows) -> list[tuple[str, str]]:
         DAWID_SKENE: "Estimated from all reads, together with the accuracy of every reader.",
     }
     return [(reference_title(r), text) for r, text in said.items() if r in reads.references]
-
-
-def _outputs(reads: ReadRows) -> list[OutputOfFinding]:
-    found = [
-        OutputOfFinding(f, o.partition(" [")[2].removesuffix("]")) for f in reads.findings for o in reads.ranked(f)
-    ]
-    return [o for o in dict.fromkeys(found) if _differences(reads, o)]
-
-
-def _models(reads: ReadRows, output: OutputOfFinding) -> list[str]:
-    tail = f" [{output.mapping}]" if output.mapping else ""
-    return [o for o in reads.ranked(output.finding) if o == o.partition(" [")[0] + tail]
-
-
-def _difference(reads: ReadRows, output: OutputOfFinding, reference: str, rater: str) -> Row | None:
-    return reads.rows(output.finding, reference).get(("sensitivity_difference", _AT, rater, _AGAINST))
-
-
-def _differences(reads: ReadRows, output: OutputOfFinding) -> list[Row]:
-    every = (_difference(reads, output, ref, r) for ref in reads.references for r in _models(reads, output))
-    return [row for row in every if known(row)]
-
-
-def _under(reads: ReadRows, outputs: Sequence[OutputOfFinding], reference: str) -> list[Row]:
-    """The differences with an interval under a reference, in the order of the figure."""
-    every = (_difference(reads, o, reference, r) for o in outputs for r in _models(reads, o))
-    return [row for row in every if bounded(row) and row is not None]
-
-
-def _ends(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[str, str] | None:
-    """The reference that leads, and the one that stands beside it.
-
-    The first stated one leads. Beside it stands, of the other stated ones, or else of the derived ones, that with the
-    mean which is furthest from its own.
-    """
-    found = {r: rows for r in reads.references if (rows := _under(reads, outputs, r))}
-    if not found:
-        return None
-    mean = {r: sum(number(row["estimate"]) for row in rows) / len(rows) for r, rows in found.items()}
-    main, *rest = sorted(mean, key=lambda r: r not in reads.stated)
-    beside = [r for r in rest if r in reads.stated] or rest
-    return main, max(beside, key=lambda r: abs(mean[r] - mean[main]), default=main)
 
 
 def _sides(rows: Sequence[Row]) -> list[int]:
@@ -155,12 +121,15 @@ def _counted(rows: Sequence[Row]) -> str:
     return f"is {' and '.join(counted)} of {plural(len(rows), 'comparison')}"
 
 
-def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
-    ends = _ends(reads, outputs)
+def answer_of_differences(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
+    """How the models are placed beside the readers, under the leading reference standard and another one."""
+    ends = leading_references(reads, outputs)
     if not ends:
-        return "No difference between a model and the readers has an interval."
+        return "No difference between a model and the readers could be computed."
+    if not any_interval(reads, outputs):
+        return without_intervals(reads)
     main, beside = ends
-    first, last = (_under(reads, outputs, r) for r in ends)
+    first, last = (counted_differences(reads, outputs, r) for r in ends)
     others = {(row["finding"], row["rater"]): row for row in last}
     same = [(row, others.get((row["finding"], row["rater"]), last[0])) for row in first]
     opposite = [pair for pair in same if side(pair[0]) * side(pair[1]) < 0]
@@ -168,32 +137,37 @@ def _answer(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
     of = f"{row['rater'].partition(' [')[0]} for {reads.heading(row['finding']).lower()}"
     value, value_beside = (spelled(r, digits=2, signed=True, level=r is row, nested=True) for r in (row, other))
     example = f"{'for example, ' if len(first) > 1 else ''}{of}: {value}"
-    start = f"y {in_sentence(main)} the sensitivity of the models {_counted(first)} ({example})"
+    whose = f"the sensitivity of the {noun(reads, outputs)}"
+    start = f"y {in_sentence(main)} {whose} {_counted(first)} ({example}{lacking(reads, outputs, main)})"
     kinds = [{side(r) for r in rows} - {0} for rows in (first, last)]
     alike = kinds[0] == kinds[1] and not opposite
     if main == beside or (main in reads.stated and beside not in reads.stated and alike):
         return f"B{start}."
-    second = f"y {in_sentence(beside)} it {_counted(last)} ({value_beside})"
+    second = f"y {in_sentence(beside)} it {_counted(last)} ({value_beside}{lacking(reads, outputs, beside)})"
     if opposite:
         return f"It depends on the reference standard: b{start}; b{second}."
     return f"B{start}. B{second}. The difference between the two reference standards was not tested."
 
 
 def _more(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> str:
-    usable = [r for r in reads.references if any(known(_difference(reads, o, r, m)) for o in outputs
-              for m in _models(reads, o))]  # fmt: skip
+    usable = [r for r in reads.references if any(known(difference(reads, o, r, m)) for o in outputs
+              for m in models_of(reads, o))]  # fmt: skip
     own = [in_sentence(r) for r in usable if r in reads.made - {OTHERS}]
     rest = [in_sentence(r) for r in usable if r not in reads.made | reads.named]
-    said = "The numbers are differences in sensitivity, model minus readers, at the specificity of the readers"
-    ends = _ends(reads, outputs)
-    several = ends and len(_under(reads, outputs, ends[0])) > 1
-    said += " (95% intervals, not adjusted for the number of comparisons)" if several else ""
-    said += "; lower or higher means that the whole interval lies below or above 0."
+    who, ends = people_word(reads), leading_references(reads, outputs)
+    whose = "this reader" if who == "reader" else "these readers"
+    said = f"The numbers are differences in sensitivity, model minus {who}, at the specificity of the {who}"
+    if any_interval(reads, outputs):
+        several = ends and len(counted_differences(reads, outputs, ends[0])) > 1
+        said += f" ({reads.confidence} intervals, not adjusted for the number of comparisons)" if several else ""
+        said += "; lower or higher means that the whole interval lies below or above 0"
+    said += "."
     if own:
-        said += f" {capital(listed(own))} {_was(own)} made from reads of these readers, which favours them"
+        said += f" {capital(listed(own))} {_was(own)} made from reads of {whose}, which favours them"
         said += f"; {listed(rest)} {_is(rest)} not stated to be made from their reads." if rest else "."
     elif rest:
-        said += f" {capital(listed(rest))} {_is(rest)} not stated to be made from reads of these readers."
+        said += f" {capital(listed(rest))} {_is(rest)} not stated to be made from reads of {whose}."
+    said = " ".join([said, *of_references(reads, outputs)])
     decided = decisions_sentence(reads)
     return f"{said} {decided} Decisions have no curve and are compared as given." if decided else said
 
@@ -240,18 +214,22 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
         return None
     scale = Scale("", null=0.0, signed=True, better=("lower", "higher"))
     styles = tuple(series_style(k) for k in range(len(reads.models) + 1))
-    groups = _groups(reads)
+    there = _with_difference(reads, outputs)
+    groups = [(title, own) for title, found in _groups(reads) if (own := [r for r in found if r in there])]
 
     def marks(output: OutputOfFinding, reference: str) -> tuple:  # type: ignore[type-arg]
-        drawn = [r for r in _models(reads, output) if r in reads.drawn(output.finding)]
-        rows = [(r, _difference(reads, output, reference, r)) for r in drawn]
+        drawn = [r for r in models_of(reads, output) if r in reads.drawn(output.finding)]
+        rows = [(r, difference(reads, output, reference, r)) for r in drawn]
         return tuple(mark_of(row, _series(reads, r), signed=True, digits=2) for r, row in rows if row)
 
     if len(outputs) <= _PANELS:
         rows = []
         for title, found in groups:
             rows.append(ForestRow(title))
-            rows += [ForestRow(_label(ref), tuple(marks(o, ref) for o in outputs)) for ref in found]
+            rows += [
+                ForestRow(_label(ref), tuple(marks(o, ref) for o in outputs), note=readers_judged(reads, outputs, ref))
+                for ref in found
+            ]
         blank = " " if any(o.mapping for o in outputs) else ""
         panels = tuple(
             Panel(scale, reads.heading(o.finding), _output_words(reads, o) or blank, labels=False) for o in outputs
@@ -271,14 +249,16 @@ def _figure(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Figure | Non
     ]
     key = tuple(r if r in shown_models else "" for r in reads.models) if len(shown_models) > 1 else ()
     models = shown_models[0] if len(shown_models) == 1 else "each model"
+    line = f"Line: {reads.confidence} interval for readers and patients like these."
+    line = line if any_interval(reads, outputs) else "No difference has an interval."
+    who = people_word(reads)
     return panel_figure(
         plot,
         key,
         name="answer",
-        caption="Line: 95% interval for readers and patients like these." + _made(reads),
-        title="The models against the pooled readers, by reference standard",
-        note=f"Difference in sensitivity, {models} minus the readers, at the specificity of the readers."
-        f"{_left_out(reads)}",
+        caption=f"{line}{_made(reads, there)}{_empty(reads, there)}",
+        title=f"The models against the {'reader' if who == 'reader' else 'pooled readers'}, by reference standard",
+        note=f"Difference in sensitivity, {models} minus the {who}, at the specificity of the {who}.{_left_out(reads)}",
     )
 
 
@@ -290,14 +270,28 @@ def _left_out(reads: ReadRows) -> str:
     return f" Drawn: the {drawn} models of {len(reads.models)} with the highest mean AUC."
 
 
-def _made(reads: ReadRows) -> str:
-    own = [_label(r) for r in reads.references if r in reads.made - {OTHERS}]
+def _with_difference(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> set[str]:
+    """The reference standards with a difference that is a number."""
+    every = (
+        (ref, difference(reads, o, ref, r)) for ref in reads.references for o in outputs for r in models_of(reads, o)
+    )
+    return {ref for ref, row in every if known(row)}
+
+
+def _empty(reads: ReadRows, there: set[str]) -> str:
+    """The reference standards without a number, which are not drawn."""
+    left = [_label(r) for r in reads.references if r not in there]
+    return f" Not drawn, because no difference could be computed: {listed(left)}." if left else ""
+
+
+def _made(reads: ReadRows, there: set[str]) -> str:
+    own = [_label(r) for r in reads.references if r in there & (reads.made - {OTHERS})]
     return f" Made from reads of the readers who are evaluated, which favours them: {listed(own)}." if own else ""
 
 
 def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     """Specificity of the readers, and sensitivities there, under the leading reference and the one beside it."""
-    ends = _ends(reads, outputs)
+    ends = leading_references(reads, outputs)
     if not ends:
         return None
     first: dict[str, OutputOfFinding] = {}
@@ -306,31 +300,33 @@ def _table(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> Table | None:
     references = list(dict.fromkeys(ends))
     each = MOST_ROWS // len(references)
     shown = list(first.values())[:each]
-    every = list(dict.fromkeys(r.partition(" [")[0] for o in shown for r in _models(reads, o)))
+    every = list(dict.fromkeys(r.partition(" [")[0] for o in shown for r in models_of(reads, o)))
     models = every[:_COLUMNS]
     body: list[tuple[Cell, ...]] = []
     for reference in references:
         made = ", made from reads of these readers" if reference in reads.made - {OTHERS} else ""
-        body.append(group(f"By {in_sentence(reference)}{made}", 4 + len(models)))
+        of = f": {judged}" if (judged := readers_judged(reads, shown, reference)) else ""
+        body.append(group(f"By {in_sentence(reference)}{made}{of}", 4 + len(models)))
         body += [_row(reads, o, reference, models) for o in shown]
     left = len(first) - len(shown)
-    head = heads("Finding", "Present / absent", "Specificity of the readers", "Sensitivity of the readers", *models)
+    who = people_word(reads)
+    head = heads("Finding", "Present / absent", f"Specificity of the {who}", f"Sensitivity of the {who}", *models)
     more = [plural(n, f"more {what}") for n, what in ((left, "finding"), (len(every) - len(models), "model")) if n]
     remark = f"{capital(listed(more))} in the sections below." if more else ""
     mapped = [f"{reads.heading(o.finding).lower()} by {_output_words(reads, o)}" for o in shown if o.mapping]
-    note = "With 95% interval."
-    both = len(references) > 1 and sum(r in reads.stated for r in references) != 1
-    note += " By the reference standard that leads and the one furthest from it." if both else ""
+    note = f"With {reads.confidence} interval." if any_interval(reads, outputs) else ""
+    note += choice_of_second(reads, outputs, ends)
     note += f" {capital(listed(mapped))}." if mapped else ""
     note += f" {OTHERS_COUNT}" if OTHERS in references else ""
-    return Table("Sensitivity at the specificity of the readers", (head,), tuple(body), remark=remark, note=note)
+    title = f"Sensitivity at the specificity of the {who}"
+    return Table(title, (head,), tuple(body), remark=remark, note=note.strip())
 
 
 def _row(reads: ReadRows, output: OutputOfFinding, reference: str, models: Sequence[str]) -> tuple[Cell, ...]:
     rows = reads.rows(output.finding, reference)
     tail = f" [{output.mapping}]" if output.mapping else ""
     up, across = (rows.get((m, "", READERS, "")) for m in ("sensitivity", "specificity"))
-    cells = [rows.get(("sensitivity_at_specificity", _AT, f"{m}{tail}", "")) for m in models]
+    cells = [rows.get(("sensitivity_at_specificity", AT_SPECIFICITY, f"{m}{tail}", "")) for m in models]
     return (
         Cell(reads.heading(output.finding)),
         classes_of(next((c for c in cells if c), None) or up),
@@ -341,15 +337,17 @@ def _row(reads: ReadRows, output: OutputOfFinding, reference: str, models: Seque
 def _detail(reads: ReadRows, outputs: Sequence[OutputOfFinding]) -> tuple[Table, ...]:
     """Every difference of the figure."""
     body: list[tuple[Cell, ...]] = []
-    models = list(dict.fromkeys(r.partition(" [")[0] for o in outputs for r in _models(reads, o)))
+    models = list(dict.fromkeys(r.partition(" [")[0] for o in outputs for r in models_of(reads, o)))
     for title, found in _groups(reads):
         for reference in found:
-            body.append(group(f"{_label(reference)}: {title[:1].lower()}{title[1:]}", 1 + len(models)))
+            of = f"; {judged}" if (judged := readers_judged(reads, outputs, reference)) else ""
+            body.append(group(f"{_label(reference)}: {title[:1].lower()}{title[1:]}{of}", 1 + len(models)))
             for o in outputs:
                 tail = f" [{o.mapping}]" if o.mapping else ""
                 cells = [
-                    number_cell(_difference(reads, o, reference, f"{m}{tail}"), digits=2, signed=True) for m in models
+                    number_cell(difference(reads, o, reference, f"{m}{tail}"), digits=2, signed=True) for m in models
                 ]
                 body.append((Cell(reads.heading(o.finding), note=_output_words(reads, o)), *cells))
-    caption = "Sensitivity of the model minus that of the readers, at the specificity of the readers."
+    who = people_word(reads)
+    caption = f"Sensitivity of the model minus that of the {who}, at the specificity of the {who}."
     return (table(caption, (heads("Finding", *models),), body),) if body else ()

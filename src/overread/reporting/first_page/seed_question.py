@@ -7,17 +7,22 @@ from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
 from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Panel, Scale
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
+from overread.reporting.first_page.answer_lines.group_contrasts import group_line
+from overread.reporting.first_page.answer_lines.hospital_pairs import same_site, seeds_hospitals_line
 from overread.reporting.first_page.first_page_parts import (
     AUC_TERM,
+    AUC_WITHIN_TERM,
     MARK_TERM,
     FirstPage,
-    bounded,
     findings_of,
     first_rows,
+    hospital,
     interval_term,
     number_cell,
+    place,
     spelled,
 )
+from overread.reporting.first_page.mean_aucs import model_means, no_mean_line
 from overread.reporting.first_page.page_facts import facts
 from overread.reporting.number_format import MISSING, capital, fixed, listed, number, plural
 from overread.reporting.report_data import (
@@ -25,7 +30,6 @@ from overread.reporting.report_data import (
     ReportData,
     Row,
     at_title,
-    contrast_of,
     operating_point,
     population_title,
     value_at,
@@ -34,25 +38,47 @@ from overread.reporting.seed_rows import SeedRows, rows_of_seeds, seed_count, se
 
 _MOST_ROWS = 24  # of the figure: beyond, the seeds stand in the table only
 _SPELLED = 3  # variants of which each has its number in the answer
+_PLACES = 3  # other populations in the answer
 
 
 def seeds_page(evidence: ReportData) -> FirstPage:
     """The page of the variants, each as mean over its training seeds."""
     rows = rows_of_seeds(evidence)
     assert rows is not None
-    lead = rows.populations[0]
-    level = next((number(r["confidence"]) for r in rows.found.values() if r.get("confidence")), 0.95)
+    lead = _lead(rows)
     return FirstPage(
         "Evidence report: training seeds",
         str(evidence.study.get("question") or "").strip() or _question(rows),
         _answer(rows, lead),
-        " ".join(t for t in (_elsewhere(rows), _groups(rows, lead)) if t),
+        " ".join(filter(None, _lines(rows, lead))),
         _facts(rows),
         _figure(rows, lead),
         _table(rows),
         _detail(rows),
-        (AUC_TERM, interval_term(level), _SPREAD_TERM, MARK_TERM),
+        (
+            AUC_WITHIN_TERM if same_site(_first_seed(rows, lead)) else AUC_TERM,
+            interval_term(rows.evidence.confidence),
+            _SPREAD_TERM,
+            MARK_TERM,
+        ),
     )
+
+
+def _lines(rows: SeedRows, lead: str) -> tuple[str, ...]:
+    """The lines below the answer: other hospitals, why one finding leads, how hospitals are put together, groups."""
+    return (
+        _elsewhere(rows, lead),
+        no_mean_line(rows.evidence, rows.finding),
+        seeds_hospitals_line(rows, lead),
+        _groups(rows, lead),
+    )
+
+
+def _first_seed(rows: SeedRows, population: str) -> Row | None:
+    """The AUC of the first seed at a population, whose note says how hospitals are put together."""
+    areas = model_means(rows.evidence).areas
+    members = (m for own in rows.variants.values() for m in own)
+    return next((row for m in members if known(row := areas.get((m, population, rows.finding)))), None)
 
 
 _SPREAD_TERM = (
@@ -75,63 +101,69 @@ def _said(rows: SeedRows, name: str, population: str, *, level: bool) -> str:
     spread = rows.spread(name, row)
     more = f"SD over seeds {fixed(spread['estimate'])}" if known(spread) else "one seed"
     text = spelled(row, level=level)
-    return f"{text[:-1]}; {more})" if bounded(row) else f"{text}, {more}"
+    return f"{text[:-1]}; {more})"
 
 
 def _averaged(rows: SeedRows, population: str) -> str:
     """Over what the number is a mean."""
-    first = rows.row(next(iter(rows.variants)), "auc", population)
-    over = findings_of(first)
+    over = findings_of(_first(rows, population))
     seeds = seed_count(list(rows.variants.values()))
     noun = "seed" if seeds == "1" else "seeds"
     return f"{plural(over, 'finding')} and {seeds} {noun}" if over > 1 else f"{seeds} {noun}"
 
 
 def _measure(rows: SeedRows) -> str:
-    findings = rows.evidence.cast.findings
-    alone = rows.finding if rows.finding != MEAN else findings[0] if len(findings) == 1 else ""
-    return f"the AUC for {rows.evidence.heading(alone).lower()}" if alone else "the AUC"
+    return "the AUC" if rows.finding == MEAN else f"the AUC for {rows.evidence.heading(rows.finding).lower()}"
 
 
-def _answer(rows: SeedRows, population: str) -> str:
-    names = [n for n in rows.variants if known(rows.row(n, "auc", population))]
-    if not names:
-        return "No AUC could be computed as mean over seeds."
-    start = f"Averaged over {_averaged(rows, population)}, {_measure(rows)}"
+def _known(rows: SeedRows, population: str) -> list[str]:
+    """The variants with an AUC at a population."""
+    return [n for n in rows.variants if known(rows.row(n, "auc", population))]
+
+
+def _lead(rows: SeedRows) -> str:
+    """The population of the answer: the first at which a variant has an AUC."""
+    return next((p for p in rows.populations if _known(rows, p)), rows.populations[0])
+
+
+def _values(rows: SeedRows, population: str, *, level: bool) -> str:
+    """The AUC of every variant at a population; of many, the lowest and the highest."""
+    names = _known(rows, population)
     if len(names) <= _SPELLED:
-        said = [f"{_said(rows, n, population, level=i == 0)} for {n}" for i, n in enumerate(names)]
-        return f"{start} is {listed(said)}."
+        said = [f"{_said(rows, n, population, level=level and i == 0)} for {n}" for i, n in enumerate(names)]
+        return f"is {listed(said)}"
     ranked = sorted(names, key=lambda n: number((rows.row(n, "auc", population) or {})["estimate"]))
     low, high = ranked[0], ranked[-1]
     return (
-        f"{start} of {len(names)} variants runs from {_said(rows, low, population, level=True)} for {low} to "
-        f"{_said(rows, high, population, level=False)} for {high}."
+        f"of {len(names)} variants runs from {_said(rows, low, population, level=level)} for {low} to "
+        f"{_said(rows, high, population, level=False)} for {high}"
     )
 
 
-def _elsewhere(rows: SeedRows) -> str:
-    """The same at the other populations."""
-    said = []
-    for population in rows.populations[1:4]:
-        names = [n for n in rows.variants if known(rows.row(n, "auc", population))][:_SPELLED]
-        told = [f"{_said(rows, n, population, level=False)} for {n}" for n in names]
-        said += [f"{population_title(rows.evidence, population)}: {listed(told)}."] if told else []
+def _answer(rows: SeedRows, population: str) -> str:
+    if not _known(rows, population):
+        return "No AUC could be computed as mean over seeds."
+    what = f"averaged over {_averaged(rows, population)}, {_measure(rows)} {_values(rows, population, level=True)}."
+    return f"{capital(place(population))}, {what}" if len(rows.populations) > 1 else capital(what)
+
+
+def _elsewhere(rows: SeedRows, lead: str) -> str:
+    """The same at the other populations; those without an AUC, and those that stand in the table only, are named."""
+    others = [p for p in rows.populations if p != lead]
+    found, lost = [p for p in others if _known(rows, p)], [p for p in others if not _known(rows, p)]
+    said = [f"{capital(place(p))}, it {_values(rows, p, level=False)}." for p in found[:_PLACES]]
+    if left := found[_PLACES:]:
+        named = listed([hospital(p) for p in left])
+        said.append(f"{plural(len(left), 'more hospital')}, {named}: see the sections below.")
+    if lost:
+        said.append(f"No mean over seeds could be computed for {listed([hospital(p) for p in lost])}.")
     return " ".join(said)
 
 
 def _groups(rows: SeedRows, population: str) -> str:
-    """The contrast of the difference between two groups in two variants."""
-    row, groups = rows.group_contrast(population), rows.group()
-    if row is None or groups is None:
-        return ""
-    first, second = row["rater"], contrast_of(row["contrast"], "rater")
-    own = {n: rows.group_difference(n, population) for n in (first, second)}
-    each = " and ".join(f"{fixed(r['estimate'], signed=True)} in {n}" for n, r in own.items() if known(r))
-    includes = "; the interval includes 0" if bounded(row) and number(row["low"]) <= 0 <= number(row["high"]) else ""
-    return (
-        f"The difference in AUC between groups ({groups[0].replace('_', ' ')}, {groups[1]}) is {each}; {first} minus "
-        f"{second}: {spelled(row, signed=True)}{includes}."
-    )
+    """The difference between two groups in every variant, and its contrasts between variants."""
+    where = f" {place(population)}" if len(rows.populations) > 1 else ""
+    return group_line(rows.groups, list(rows.variants), population, where=where, tabled=True)
 
 
 def _facts(rows: SeedRows) -> tuple[tuple[str, str], ...]:
@@ -166,7 +198,7 @@ def _figure(rows: SeedRows, population: str) -> Figure | None:
         return None
     plot = ForestPlot(
         tuple(shown),
-        (Panel(Scale("0.5 is chance, 1 complete separation"), "AUC (95% interval)"),),
+        (Panel(Scale("0.5 is chance, 1 complete separation"), f"AUC ({rows.evidence.confidence} interval)"),),
         (series_style(0), series_style(1)),
     )
     where = f": {population_title(rows.evidence, population)}" if len(rows.populations) > 1 else ""
@@ -176,7 +208,7 @@ def _figure(rows: SeedRows, population: str) -> Figure | None:
         plot,
         ("Mean over seeds", "One seed") if every else (),
         name="answer",
-        caption="Line: 95% interval, which covers the patients and not the training seeds.",
+        caption=f"Line: {rows.evidence.confidence} interval, which covers the patients and not the training seeds.",
         title=f"{capital(measure.removeprefix('the '))} of each variant{where}"
         if len(rows.variants) > 1
         else f"{measure.removeprefix('the ')} of each seed{where}",
@@ -192,13 +224,13 @@ def _mean_cell(rows: SeedRows, name: str, row: Row | None, most: int) -> Cell:
     """A mean over seeds; below it the seeds, and the findings where fewer than `most` are in the mean."""
     cell, own = number_cell(row), findings_of(row)
     fewer = f"over {own} of {most} findings" if own and own < most else ""
-    return Cell(cell.text, "num", note="; ".join(filter(None, (fewer, _below(rows, name, row)))) or cell.note)
+    return Cell(cell.text, "num", note="; ".join(filter(None, (fewer, cell.note, _below(rows, name, row)))))
 
 
 def _table(rows: SeedRows) -> Table:
     """A row per variant: means over seeds beside the ensemble's own AUC, and the difference between groups."""
     own = any(known(rows.ensemble(n, p)) for n in rows.variants for p in rows.populations)
-    groups, points = rows.group(), rows.points[:1]
+    groups, points = rows.groups.first, rows.points[:1]
     titles = ["AUC", *(["AUC of the ensemble"] if own else [])]
     titles += [t for at in points for t in (f"Sensitivity, {_named(rows, at)}", "Specificity there")]
     titles += [f"AUC, {groups[1]}"] if groups else []
@@ -213,9 +245,10 @@ def _table(rows: SeedRows) -> Table:
             for at in points:
                 rates = [rows.row(name, m, population, at=at) for m in ("sensitivity", "specificity")]
                 cells += [_mean_cell(rows, name, r, over) for r in rates]
-            cells += [number_cell(rows.group_difference(name, population), signed=True)] if groups else []
+            cells += [number_cell(rows.groups.difference(name, population), signed=True)] if groups else []
             body.append((Cell(name), *cells))
-    note = f"Means over seeds{f' and {over} findings' if over > 1 else ''}, with 95% interval for other patients."
+    note = f"Means over seeds{f' and {over} findings' if over > 1 else ''}, with {rows.evidence.confidence} interval"
+    note += " for other patients."
     head = heads("Variant" if len(rows.variants) > 1 else "Model", *titles)
     return first_rows(Table("Means over training seeds", (head,), tuple(body), note=note), "rows")
 
@@ -240,8 +273,8 @@ def _named(rows: SeedRows, at: str) -> str:
 
 def _detail(rows: SeedRows) -> tuple[Table, ...]:
     """The AUC of every finding: mean, standard deviation, and range over the seeds."""
-    population = rows.populations[0]
-    findings = [f for f in (MEAN, *rows.evidence.cast.findings) if (next(iter(rows.variants)), f) and f]
+    population = _lead(rows)
+    findings = rows.evidence.cast.mean_and_findings
     body = []
     for name in rows.variants:
         for finding in findings:

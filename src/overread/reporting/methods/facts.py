@@ -19,7 +19,7 @@ from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.reporting.methods.reader_facts import computed, facts_of_reads, method_codes
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import MEAN, ReportData, value_at
+from overread.reporting.report_data import MEAN, ReportData, value_at, weighted_sample
 
 _NO_PARAMETERS: Sequence[Parameters] = ({},)
 _RECODED = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
@@ -58,9 +58,11 @@ def _cohort(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "preprocessing", {"recipe": _recipe(recipe)}
     if data.heatmaps:
         yield "heatmaps", {}
+    yield ("equal_weights" if weighted_sample(data) is None else "weighted_sample"), {}
     yield ("cases_as_patients" if data.cases_are_patients else "patients_known"), {}
     if (several := _several_cases(data)) is not None:
-        yield ("several_cases" if several else "one_case_per_patient"), {}
+        single = "each_case_one_patient" if data.cases_are_patients else "one_case_per_patient"
+        yield ("several_cases" if several else single), {}
 
 
 def _several_cases(data: ReportData) -> bool | None:
@@ -210,9 +212,8 @@ def _evaluation(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "minimum", {"present": config["minimum_present"], "absent": config["minimum_absent"]}
     if config.get("replicates"):
         yield "replicates", {"replicates": config["replicates"]}
-    levels = data.estimates["confidence"].drop_nulls().unique().sort().to_list()
-    confidence = " and ".join(f"{100 * v:g}%" for v in levels)
-    if levels:
+    confidence = data.confidence
+    if data.estimates["confidence"].is_not_null().any():
         yield "confidence", {"levels": confidence}
     for hypothesis in data.verdicts["hypothesis"].unique().sort():  # a rule is stated for what was asked only
         rule = {"levels": confidence, "gain": f"{config.get('smallest_worthwhile_gain', 0):g}"}

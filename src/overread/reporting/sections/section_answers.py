@@ -11,14 +11,16 @@ import polars as pl
 from overread import codes
 from overread.reporting.blocks import Section
 from overread.reporting.estimate_cells import codes_of, known
-from overread.reporting.first_page.decision_question import decision_rows
-from overread.reporting.first_page.first_page_parts import bounded, side, spelled
+from overread.reporting.first_page.decision_question import decision_rows, paired_rates
+from overread.reporting.first_page.first_page_parts import bounded, hospital, place, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
-from overread.reporting.first_page.model_question import hospital
 from overread.reporting.number_format import capital, count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
+from overread.reporting.sections.model_results.decision_section import TREAT_ALL
 from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
+from overread.reporting.sections.reader_results.graded_areas import graded_sentence
+from overread.reporting.sections.reader_results.model_sentences import without_intervals
 from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
 from overread.tables import counted
 
@@ -48,12 +50,7 @@ def _ends(rows: Iterable[Row]) -> tuple[Row, Row]:
 
 def _at(evidence: ReportData) -> str:
     """At which population, where there are several."""
-    several = len(evidence.cast.populations) > 1
-    return (
-        f" in {hospital(evidence.cast.populations[0])}"
-        if several and evidence.cast.populations[0] == "internal"
-        else ""
-    )
+    return f" {place(evidence.cast.populations[0])}" if len(evidence.cast.populations) > 1 else ""
 
 
 def discrimination(evidence: ReportData) -> str:
@@ -75,7 +72,7 @@ def operating(evidence: ReportData) -> str:
     """Sensitivity and specificity of the leading model at its first thresholds."""
     rates = mean_rates(evidence)
     population = next(iter(evidence.cast.populations), "")
-    mean = "mean " if len(evidence.cast.findings) > 1 else ""
+    mean = "mean " if model_means(evidence).finding == MEAN else ""
     said = [
         f"a {mean}{rate.metric} of {spelled(row, level=i == 0)}"
         for i, rate in enumerate(r for r in rates if r.threshold == rates[0].threshold)
@@ -84,6 +81,7 @@ def operating(evidence: ReportData) -> str:
     if not said:
         rows = decision_rows(evidence)
         found = [(m, rows.whole(m, evidence.cast.lead, population)) for m in ("sensitivity", "specificity")]
+        mean = "mean " if rows.finding == MEAN else ""
         texts = [f"a {mean}{m} of {spelled(row, level=i == 0)}" for i, (m, row) in enumerate(found) if known(row)]
     if not said and texts:
         return f"The decisions of {evidence.cast.lead} have {listed(texts)}{_at(evidence)}."
@@ -107,17 +105,18 @@ def readers(evidence: ReportData) -> str:
     rows = pick(reads.frame, metric="sensitivity_difference", at="specificity=readers", contrast=f"rater:{READERS}")
     said = []
     for reference in reads.stated or reads.references:
-        mine = [r for r in pick(rows, reference=reference).to_dicts() if bounded(r)]
-        if mine:
+        every = pick(rows, reference=reference).to_dicts()
+        if mine := [r for r in every if bounded(r)]:
             lower, higher = (sum(side(r) == s for r in mine) for s in (-1, 1))
-            said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {len(mine)}")
+            of = f"{len(mine)}{_lacking(every, mine)}"
+            said.append(f"by {in_sentence(reference)} lower in {lower} and higher in {higher} of {of}")
     decided = decisions_sentence(reads)
     if said:
         start = "Sensitivity of the models at the specificity of the readers, comparisons with the whole interval on"
-        told = f"{start} one side of 0: {'; '.join(said if len(said) <= 3 else (said[0], said[-1]))}."
+        told = f"{start} one side of 0: {'; '.join(said)}."
         return f"{told} {decided}".strip()
-    if decided:
-        return decided
+    if told := " ".join(filter(None, (without_intervals(reads), decided, graded_sentence(reads)))):
+        return told
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
     return f"{plural(people, 'reader')} and {plural(len(reads.findings), 'finding')} were evaluated."
 
@@ -131,25 +130,39 @@ def calibration(evidence: ReportData) -> str:
         return f"No calibration slope of {evidence.cast.lead} could be computed."
     low = sum(bounded(r) and number(r["high"]) < 1 for r in rows)
     high = sum(bounded(r) and number(r["low"]) > 1 for r in rows)
+    slope = f"The calibration slope of {evidence.cast.lead}"
+    if len(rows) == 1:
+        finding = evidence.heading(rows[0]["finding"]).lower()
+        extreme = "too extreme" if low else "too moderate" if high else ""
+        means = f"; the probabilities are {extreme}" if extreme else ""
+        means = means or ("; the interval includes 1" if bounded(rows[0]) else "")
+        return f"{slope} for {finding}{_at(evidence)} is {spelled(rows[0])}{means}."
     return (
-        f"The calibration slope of {evidence.cast.lead}{_at(evidence)} lies below 1 with the whole interval, "
+        f"{slope}{_at(evidence)} lies below 1 with the whole interval, "
         f"which means probabilities that are too extreme, for {low} of {plural(len(rows), 'finding')}, and above 1 for "
         f"{high}."
     )
 
 
 def decision(evidence: ReportData) -> str:
-    """For how many findings the model has more net benefit than treating none."""
-    rows = [r for r in _lead_rows(evidence, "net_benefit", "decision") if not r["contrast"]]
-    if not rows:
+    """For how many findings the model has more net benefit than treating none, and than treating all as well."""
+    none = [r for r in _lead_rows(evidence, "net_benefit", "decision") if not r["contrast"]]
+    every = [r for r in _lead_rows(evidence, "net_benefit_difference", "decision") if r["contrast"] == TREAT_ALL]
+    if not none:
         return "No net benefit could be computed."
-    ats = sorted({r["at"] for r in rows})
-    mine = [r for r in rows if r["at"] == ats[len(ats) // 2]]
-    above = sum(side(r) > 0 for r in mine)
-    threshold = value_at(mine[0]["at"], "threshold") or mine[0]["at"]
+    ats = sorted({r["at"] for r in none})
+    at = ats[len(ats) // 2]
+    threshold = value_at(at, "threshold") or at
+    above = [r["finding"] for r in none if r["at"] == at and side(r) == 1]
+    all_above = {r["finding"] for r in every if r["at"] == at and side(r) == 1}
+    both = [f for f in above if f in all_above]
+    below = [r["finding"] for r in none if r["at"] == at and side(r) == -1]
+    n = len({r["finding"] for r in none if r["at"] == at})
+    worse = f"; it lies below that of treating nobody for {len(below)}" if below else ""
     return (
-        f"At a threshold probability of {threshold}, {evidence.cast.lead} has a net benefit above that of treating "
-        f"nobody, with the whole interval, for {above} of {plural(len(mine), 'finding')}{_at(evidence)}."
+        f"At a threshold probability of {threshold}, the net benefit of {evidence.cast.lead} lies, with the whole "
+        f"interval, above that of treating nobody for {len(above)} and above that of treating everybody as well for "
+        f"{len(both)} of {plural(n, 'finding')}{_at(evidence)}{worse}."
     )
 
 
@@ -159,7 +172,10 @@ def comparison(evidence: ReportData) -> str:
     population = next(iter(evidence.cast.populations), "")
     ranked = means.ranked(population)
     if len(ranked) < 2:
-        return "No difference has both models at the first population; each is in the table."
+        decided = decision_rows(evidence)
+        paired = paired_rates(decided, decided.lead) if decided.rates and not ranked else ""
+        where = "differences of single findings and at other hospitals are in the tables"
+        return paired or f"No two models have {_article(means.name())}{_at(evidence)}; {where}."
     first, second = ranked[:2]
     row = means.difference(first, second, population)
     rows = [means.difference(first, second, population, f) for f in evidence.cast.findings]
@@ -167,6 +183,10 @@ def comparison(evidence: ReportData) -> str:
     clear = sum(number(r["p_adjusted"]) < 0.05 for r in tested)
     rest = f"; Holm-adjusted P below 0.05 for {clear} of {plural(len(tested), 'finding')}" if tested else ""
     return f"{first} minus {second}{_at(evidence)}: {spelled(row, signed=True)} in {means.name()}{rest}."
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name.startswith('AUC') else 'a'} {name}"
 
 
 def hypothesis(evidence: ReportData) -> str:
@@ -188,7 +208,8 @@ def hypothesis(evidence: ReportData) -> str:
 
 def references(evidence: ReportData) -> str:
     """The largest difference in AUC between two reference standards."""
-    rows = [r for r in pick(evidence.estimates, analysis="H2", metric="auc_difference").to_dicts() if bounded(r)]
+    every = pick(evidence.estimates, analysis="H2", metric="auc_difference").to_dicts()
+    rows = [r for r in every if bounded(r)]
     if not rows:
         return "No difference between reference standards could be computed."
     clear, most = _largest(rows)
@@ -196,9 +217,15 @@ def references(evidence: ReportData) -> str:
     finding = evidence.heading(most["finding"]).lower()
     return (
         f"The AUC differs between reference standards, with an interval without 0, in {clear or 'none'} of "
-        f"{plural(len(rows), 'comparison')}; the largest{' of these' if clear else ''}, for {finding} and "
-        f"{most['rater']}, {names[0]} minus {names[1]}: {spelled(most, signed=True)}."
+        f"{plural(len(rows), 'comparison')}{_lacking(every, rows)}; the largest{' of these' if clear else ''}, for "
+        f"{finding} and {most['rater']}, {names[0]} minus {names[1]}: {spelled(most, signed=True)}."
     )
+
+
+def _lacking(every: Sequence[Row], rows: Sequence[Row]) -> str:
+    """How many differences have no interval, and so no part in the count."""
+    n = sum(map(known, every)) - len(rows)
+    return f" ({n} more without an interval)" if n else ""
 
 
 def _largest(rows: Sequence[Row]) -> tuple[int, Row]:
@@ -209,14 +236,15 @@ def _largest(rows: Sequence[Row]) -> tuple[int, Row]:
 
 def policies(evidence: ReportData) -> str:
     """The largest change of an AUC under another treatment of uncertain labels or another label source."""
-    rows = [r for r in pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts() if bounded(r)]
+    every = pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts()
+    rows = [r for r in every if bounded(r)]
     if not rows:
         return "No change of an AUC could be computed."
     clear, most = _largest(rows)
     return (
-        f"The AUC changes, with an interval without 0, in {clear or 'none'} of {plural(len(rows), 'comparison')}; the "
-        f"largest{' of these' if clear else ''}, for {evidence.heading(most['finding']).lower()} and {most['rater']}: "
-        f"{spelled(most, signed=True)}."
+        f"The AUC changes, with an interval without 0, in {clear or 'none'} of {plural(len(rows), 'comparison')}"
+        f"{_lacking(every, rows)}; the largest{' of these' if clear else ''}, for "
+        f"{evidence.heading(most['finding']).lower()} and {most['rater']}: {spelled(most, signed=True)}."
     )
 
 
@@ -319,8 +347,8 @@ def training(evidence: ReportData) -> str:
 
 def methods(evidence: ReportData) -> str:
     """What the section is for."""
-    level = evidence.estimates["confidence"].drop_nulls()
-    return f"Intervals are at the {100 * level[0]:g}% level." if level.len() else ""
+    known_level = evidence.estimates["confidence"].is_not_null().any()
+    return f"Intervals are at the {evidence.confidence} level." if known_level else ""
 
 
 _ANSWERS: Mapping[str, Callable[[ReportData], str]] = {

@@ -17,6 +17,7 @@ from overread.reporting.report_data import (
     by,
     overall,
     pick,
+    weighted_sample,
 )
 from overread.reporting.sections.duplicate_images import excluded_duplicates
 from overread.reporting.sections.reader_results.reader_titles import arms as reads_arms
@@ -32,6 +33,7 @@ def study_paragraph(evidence: ReportData) -> str:
     parts = [str(study.get("question") or "").strip()]
     parts.append(_material(evidence))
     parts.append(_weighted(evidence))
+    parts += [_beside_models(evidence)] if cast.raters else []
     if cast.trained and cast.raters:
         parts.append(_models(evidence))
     elif cast.raters:
@@ -66,16 +68,17 @@ def _material(evidence: ReportData) -> str:
     rows = evidence.estimates.filter(~pl.col("analysis").is_in(FROM_READS))
     most, people = rows["n_cases"].max(), rows["n_patients"].max()
     patients = f" of {count(people)} patients" if people is not None and not evidence.cases_are_patients else ""
-    return (
-        f"Up to {count(most)} test cases{patients} per estimate; {what}." if most is not None else f"Studied: {what}."
-    )
+    alone = " of the models alone" if reads_arms(evidence) else ""
+    if most is None:
+        return f"Studied: {what}."
+    return f"Up to {count(most)} test cases{patients} per estimate{alone}; {what}."
 
 
 def _reads(evidence: ReportData, what: str) -> str:
     """What was read, where no model was evaluated: arms, readers, cases, patients, reference standards."""
     found = reads_arms(evidence)
     rows = evidence.estimates.filter(pl.col("analysis").is_in(["readers", "agreement"]))
-    arms = f" in {plural(len(found), 'arm')} ({_arms([r.arm for r in found])})" if len(found) > 1 else ""
+    arms = _in_arms([r.arm for r in found])
     several = evidence.joined.select("patient_id", "case_id").unique()
     people = f" Cases are of {plural(several['patient_id'].n_unique(), 'patient')}." if several.height else ""
     people = (
@@ -84,6 +87,20 @@ def _reads(evidence: ReportData, what: str) -> str:
     stated = [in_sentence(r) for r in (found[0].references if found else ())]
     by = f" Reference standard: {listed(stated)}." if stated else " No reference standard was supplied or derived."
     return f"{most_reads(rows)}{arms}; {what}.{people}{by}"
+
+
+def _beside_models(evidence: ReportData) -> str:
+    """What was read beside the models, of the findings with results: readers, reads, cases, arms, references."""
+    found = reads_arms(evidence)
+    if not found:
+        return ""
+    rows = pl.concat([reads.frame.filter(pl.col("finding").is_in(list(reads.shown))) for reads in found])
+    by = listed([in_sentence(r) for r in found[0].references])
+    return f"{most_reads(rows)}{_in_arms([r.arm for r in found])}. Reference standard of the reads: {by}."
+
+
+def _in_arms(names: list[str]) -> str:
+    return f" in {plural(len(names), 'arm')} ({_arms(names)})" if len(names) > 1 else ""
 
 
 def _arms(names: list[str]) -> str:
@@ -97,12 +114,10 @@ def _arms(names: list[str]) -> str:
 
 def _weighted(evidence: ReportData) -> str:
     """That the test cases are a weighted sample, with its size; "" where all weights are equal."""
-    cases = evidence.joined.filter(pl.col("shift") == "none").select("case_id", "weight").unique("case_id")
-    if cases.is_empty() or cases["weight"].null_count() == cases.height or cases["weight"].n_unique() < 2:
+    if (sizes := weighted_sample(evidence)) is None:
         return ""
-    whole = float(cases["weight"].sum())
     return (
-        f"The test cases are a weighted sample of {count(cases.height)} of {count(round(whole))} cases; estimates are "
+        f"The test cases are a weighted sample of {count(sizes[0])} of {count(sizes[1])} cases; estimates are "
         "weighted by the inverse sampling probability, except where a note says otherwise"
     )
 

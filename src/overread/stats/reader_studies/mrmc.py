@@ -49,8 +49,9 @@ def compare_arms(
 ) -> ReaderStudy:
     """Mean performance of the readers in each arm of a reader study, and differences between arms.
 
-    The estimand is the AUC (or sensitivity, specificity, Youden index) of the mean of the readers in each arm, for the
-    population of readers and cases or for those of the study.
+    The estimand is the mean over readers of the AUC (or sensitivity, specificity, Youden index) in each arm, for the
+    population of readers and cases or for those of the study. With U-statistics and readers of unequal numbers of reads
+    it is that of the pooled readers, in which a reader with more reads counts more; a note says so.
 
     Parameters
     ----------

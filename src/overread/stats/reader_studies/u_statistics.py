@@ -39,6 +39,7 @@ class Moments:
     reader_values: Floats  # (n_arms, n_readers)
     reader_covariance: Floats  # (n_arms, n_arms, n_readers) of one reader taken as fixed, unbiased
     note: codes.Text = codes.NONE
+    pooled: bool = False  # readers with unequal numbers of kernels: the value is not the mean of the readers' values
 
     @property
     def components(self) -> Floats:
@@ -111,7 +112,18 @@ def moments_of(
         own_values,
         _over_parts(_of_readers(by_reader, counts.by_reader), n_arms),
         codes.note("no_independent_reads") if no_independent_pair.any() else codes.NONE,
+        _unequal(win_counts),
     )
+
+
+def _unequal(counts: Floats) -> bool:
+    """Whether readers with kernels have unequal numbers (or sums of weights) of them in an arm.
+
+    >>> _unequal(np.array([[4.0, 4, 0], [6, 6, 6]])), _unequal(np.array([[4.0, 4, 3]]))
+    (False, True)
+    """
+    most = counts.max(axis=1, keepdims=True, initial=0.0)
+    return bool(((counts > 0) & (counts < most * (1 - 1e-9))).any())
 
 
 def arm_values(moments: Moments, n_arms: int, metric: str) -> Floats:

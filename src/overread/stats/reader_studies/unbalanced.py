@@ -82,9 +82,12 @@ def unbalanced_study(
     n_arms, n_readers, _ = scores.shape
     centred = asked.covariance == "u-centred"
     moments = moments_of(truth, scores, asked.metric, cluster, centred=centred, weights=weights)
-    n_idle = int(np.isnan(moments.reader_values).any(axis=0).sum())
+    valued = ~np.isnan(moments.reader_values)  # (n_arms, n_readers)
+    of_one_arm = n_arms > 1 and bool((valued.sum(axis=0) <= 1).all())  # every reader has an arm of his or her own
+    n_idle = int((~(valued.any(axis=0) if of_one_arm else valued.all(axis=0))).sum())
     lacking = codes.note("idle_readers", n=n_idle, readers=n_readers) if n_idle else None
-    note = codes.notes(class_note(truth, asked.metric) or moments.note, lacking, unread)
+    pooled = codes.note("readers_pooled") if moments.pooled else None
+    note = codes.notes(class_note(truth, asked.metric) or moments.note, lacking, pooled, unread)
     method = codes.methods(
         _statistics(asked.covariance),
         codes.method("reads_pooled"),

@@ -139,11 +139,16 @@ def _operating_point(y: NDArray[np.bool_], score: NDArray[np.float64], name: str
         return point | {"note": f"no threshold on tune: {step.note or f'none attains a {kind} of {value:g}'}"}
     counted = n_absent if kind == "specificity" else n_present
     coarse = f"coarse: {counted} tune images cannot show a {kind} of {value:g} apart from 1"
+    alone = (
+        ""
+        if n_present and n_absent
+        else f"all {y.size} tune images had the finding {'present' if n_present else 'absent'}"
+    )
     return point | {
         "threshold": step.threshold,
         "specificity": step.specificity if n_absent else None,
         "sensitivity": step.sensitivity if n_present else None,
-        "note": coarse if counted * (1 - value) < 1 - 1e-9 else step.note,
+        "note": coarse if counted * (1 - value) < 1 - 1e-9 else alone,
     }
 
 

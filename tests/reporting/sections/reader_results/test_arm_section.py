@@ -61,7 +61,7 @@ def test_the_sentence_for_a_paper_names_method_degrees_of_freedom_readers_and_pa
 
 def test_reads_that_were_not_planned_are_not_missing(evidence):
     groups = codes.note("reads_in_groups", groups=2, n=24, total=48)
-    planned = "2 groups of readers with cases of their own (24 of 48 combinations not read by design)"
+    planned = "2 groups of readers with cases of their own (24 of 48 combinations without a read)"
     lost = codes.note("reads_missing", n=1, total=24)
     for note, said in ((groups, planned), (codes.notes(groups, lost), f"{planned}, 1 of 24 reads missing")):
         sentence = for_paper(pairs(evidence(reader_rows.arm_rows(note=note)))[0], "auc")
@@ -75,6 +75,14 @@ def test_the_own_estimator_of_incomplete_designs_is_not_taken_for_that_of_imrmc(
     lost = {"note_codes": codes.encode(codes.note("reads_missing", n=65, total=750))}
     sentence = for_paper(pairs(evidence([r | lost for r in rows]))[0], "auc")
     assert "U-statistics with centred kernels (overread's estimator, not that of iMRMC), readers and cases" in sentence
+
+
+def test_a_single_reader_has_no_second_row_as_the_mean_of_the_readers(evidence):
+    rows = [r | {"n_readers": 1} for r in reader_rows.arm_rows() if r["rater"] in ("(readers)", "Reader 1")]
+    section = comparison_of_arms(evidence(rows))
+    each = next(t for t in tables_of(section) if "each reader in both arms" in t.caption)
+    assert [row[0].text for row in each.rows] == ["Reader 1"]
+    assert "For a manuscript:" not in texts(section)
 
 
 def test_every_reader_has_both_arms_and_the_difference(evidence):
@@ -105,8 +113,8 @@ def test_what_was_not_asked_for_is_not_there(evidence):
 def test_a_margin_gives_the_one_sided_test(evidence):
     pair = pairs(evidence([*reader_rows.arm_rows(), reader_rows.margin_row()]))[0]
     assert margin_sentence(pair, "auc") == (
-        "One-sided test of non-inferiority of cine to spin echo in AUC (margin 0.05): P < 0.001; the lower limit of "
-        "the two-sided CI was −0.0004."
+        "One-sided test of non-inferiority of cine to spin echo in AUC (margin 0.05): P < 0.001 (level 2.5%, "
+        "unadjusted); the lower limit of the two-sided CI was −0.0004."
     )
     assert pair.difference("auc")["p"] == reader_rows.DIFFERENCE[3]
 
@@ -143,6 +151,22 @@ def test_reading_time_is_a_ratio_said_in_per_cent(evidence):
     section = comparison_of_arms(evidence([*reader_rows.arm_rows(), *rows]))
     said = "Reading took 20% more time with cine than with spin echo (95% CI +10% to +31%), P = 0.002."
     assert said in texts(section)
+    undecided = rows[2] | {"estimate": 0.97, "low": 0.92, "high": 1.02, "p": 0.22}
+    section = comparison_of_arms(evidence([*reader_rows.arm_rows(), *rows[:2], undecided]))
+    said = next(t for t in texts(section) if t.startswith("Difference in reading time with cine from that with spin"))
+    assert said.endswith(" echo: −3% (95% CI −8% to +2%), P = 0.22; the interval includes 0.")
+
+
+def test_a_difference_in_trust_within_cases_is_not_that_of_the_means(evidence):
+    own = {"finding": "", "reference": "", "policy": ""}
+    own |= {"arm": NEW, "contrast": f"arm:{USUAL}"}
+    less = reader_rows.row("trust_difference", -0.15, -0.5, 0.2, 0.27, **own, method=codes.method("cases_in_both_arms"))
+    every = less | {"method_code": codes.encode(codes.method("all_reads"))}
+    tables = [tables_of(comparison_of_arms(evidence([row])))[0] for row in (less, every)]
+    assert tables[0].remark.startswith(
+        "A mean is over all cases of an arm, a difference within the cases that a reader"
+    )
+    assert tables[1].remark == ""
 
 
 def test_a_figure_shows_both_arms_of_every_reader(evidence):

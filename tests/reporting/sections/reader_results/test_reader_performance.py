@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import polars as pl
 import pytest
 
 from overread import codes, integrity, reporting
@@ -13,6 +14,7 @@ from overread.reporting.checklists.filled_checklists import NONE
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections import study_notes, summary
 from overread.reporting.sections.reader_results.reader_section import readers
+from overread.reporting.sections.reader_results.reader_titles import most_reads
 from tests.reporting.sections.reader_results import reader_rows
 
 
@@ -93,7 +95,7 @@ def test_each_reader_is_in_the_forest_with_most_reads_first(calls):
 def test_notes_on_the_reference_stand_once_for_each_finding(calls):
     section = readers(calls)
     assert words(section).count("converged after 138 iterations") == 1
-    assert "no CI: fewer than 10 reads of a class" in words(section)
+    assert "no CI: fewer than 10 reads of the class" in words(section)
 
 
 def test_a_reference_made_from_the_reads_is_said_to_overestimate(calls):
@@ -108,6 +110,17 @@ def test_the_study_in_a_sentence_names_readers_reads_and_references(calls):
         "label adjudicated, the majority of the other readers (derived), the majority of the readers (derived) and "
         "Dawid–Skene (derived)."
     )
+
+
+def test_reads_and_cases_of_different_estimates_are_not_joined():
+    """705 reads are of 117 cases, and another estimate is of 120; a reader without reads in the arm is not counted."""
+    of_reads = codes.encode(codes.note("reads_pooled", n=705))
+    rows = [("(readers)", "majority", 117, of_reads), ("(readers)", "", 120, ""), ("R1", "majority", 100, "")]
+    rows += [("R2", "majority", 90, ""), ("R3", "majority", None, "")]
+    frame = pl.DataFrame(rows, schema=["rater", "reference", "n_cases", "note_codes"], orient="row")
+    frame = frame.with_columns(arm=pl.lit("unaided"), at=pl.lit(""), contrast=pl.lit(""))
+    assert most_reads(frame) == "2 readers; at most 705 reads (of 117 cases) and at most 120 cases per estimate"
+    assert most_reads(frame.filter(n_cases=117)) == "0 readers; at most 705 reads of 117 cases per estimate"
 
 
 def test_reasons_are_grouped_without_the_notes_of_the_reference(folder):

@@ -438,7 +438,7 @@ def test_what_uncertain_calls_are_taken_for_stands_side_by_side(given, seen):
 def test_every_reader_stands_in_a_table_and_few_reads_say_so(given, seen):
     table = seen.table("Pneumothorax: each reader; reference standard: the label adjudicated")
     assert [r[0] for r in table[1:]] == [*(f"reader {r}" for r in READERS), "Pooled readers"]
-    assert "no CI: fewer than 10 reads of a class" in seen.text
+    assert "no CI: fewer than 10 reads of the class" in seen.text
     jointly = seen.table("each reader; reference standard: Dawid–Skene")
     assert jointly[0][4:] == ["Sensitivity, estimated jointly", "Specificity, estimated jointly"]
     assert jointly[1][4:] == ["0.800", "0.960"]

@@ -23,8 +23,10 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     means = pair.compared_levels(metric)
     own = [means[1], means[0]] if means else []  # means of other readers have another difference
     row = pair.difference(metric)
-    rows = [_figure_row("Mean of the readers", own, row, strong=True)] if any(map(known, [*own, row])) else []
-    for reader in pair.readers_of_both():
+    alone = pair.one_reader(metric)
+    together = any(map(known, [*own, row])) and not alone
+    rows = [_figure_row(pair.together(metric), own, row, strong=True)] if together else []
+    for reader in _shown(pair):
         levels = [pair.level(metric, a, reader) for a in (pair.usual, pair.new)]
         if any(map(known, levels)):
             rows.append(_figure_row(reader_title(reader), levels, reader_difference(pair, reader)))
@@ -36,7 +38,7 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
     panels = (
         Panel(
             Scale("0.5 is chance, 1 complete separation" if metric == "auc" else ""),
-            f"{capital(name)} (95% interval)",
+            f"{capital(name)} ({pair.confidence} interval)",
             labels=False,
         ),
         Panel(Scale("", null=0.0, signed=True, better=sides), "Difference"),
@@ -47,11 +49,19 @@ def arms_figure(evidence: ReportData, pair: ArmPair) -> Figure | None:
         plot,
         (arm_title(pair.usual), arm_title(pair.new)),
         name="answer",
-        caption="Line: 95% interval; that of the mean is for readers and cases like these, that of one "
-        "reader for cases like these.",
-        title=f"Each reader{of}: {name} {arm_words(pair.usual)} and {arm_words(pair.new)}",
+        caption=f"Line: {pair.confidence} interval{'' if alone else _OF_ALL} for cases like these.",
+        title=f"Each reader{'' if pair.own_readers(metric) is None else ' in his or her own arm'}{of}: {name} "
+        f"{arm_words(pair.usual)} and {arm_words(pair.new)}",
         note=f"Right: {minus(pair)}.",
     )
+
+
+_OF_ALL = "; that of all readers is for readers and cases like these, that of one reader"
+
+
+def _shown(pair: ArmPair) -> list[str]:
+    """The readers of both arms, or all where each reader read in one arm only."""
+    return pair.readers_of_both() if pair.own_readers(pair.leading_measure) is None else pair.readers()
 
 
 def _figure_row(title: str, levels: Sequence[Row | None], difference: Row | None, *, strong: bool = False) -> ForestRow:
@@ -76,12 +86,12 @@ def readers_table(pair: ArmPair) -> tuple[Table, ...]:
     """The numbers of the figure."""
     metric = pair.leading_measure
     body = []
-    for reader in pair.readers_of_both():
+    for reader in _shown(pair):
         cells = [number_cell(pair.level(metric, a, reader)) for a in (pair.usual, pair.new)]
         body.append((Cell(reader_title(reader)), *cells, number_cell(reader_difference(pair, reader), signed=True)))
     head = heads("Reader", arm_title(pair.usual), arm_title(pair.new), minus(pair))
     name = MEASURES[metric]
-    return (table(f"{capital(name)} of each reader, with 95% interval.", (head,), body),) if body else ()
+    return (table(f"{capital(name)} of each reader, with {pair.confidence} interval.", (head,), body),) if body else ()
 
 
 def several_findings(evidence: ReportData) -> bool:

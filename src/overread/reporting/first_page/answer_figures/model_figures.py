@@ -47,7 +47,7 @@ def _by_finding(means: ModelMeans, ranked: Sequence[str], population: str) -> Fi
     evidence = means.evidence
     pair = len(ranked) > 1
     rows = []
-    for finding in (MEAN, *means.sorted_findings(ranked[0], population)):
+    for finding in means.rows(ranked[0], population):
         own = [(r, means.areas.get((r, population, finding))) for r in ranked]
         if not any(row for _, row in own):
             continue
@@ -61,7 +61,9 @@ def _by_finding(means: ModelMeans, ranked: Sequence[str], population: str) -> Fi
         title = mean if finding == MEAN else evidence.heading(finding)
         rows.append(ForestRow(title, (marks, last) if pair else (marks,), strong=finding == MEAN, count=counted))
     areas = Panel(
-        Scale("0.5 is chance, 1 complete separation"), "AUC (95% interval)" if pair else "AUC", labels=not pair
+        Scale("0.5 is chance, 1 complete separation"),
+        f"AUC ({means.evidence.confidence} interval)" if pair else "AUC",
+        labels=not pair,
     )
     panels = (areas, _difference_panel(ranked)) if pair else (areas,)
     plot = ForestPlot(tuple(rows), panels, _styles(evidence), "present")
@@ -81,7 +83,7 @@ def _difference_panel(ranked: Sequence[str]) -> Panel:
 
 
 def _caption(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
-    said = "Line: 95% interval; cases of one patient are kept together."
+    said = f"Line: {means.evidence.confidence} interval; cases of one patient are kept together."
     if len(ranked) < 2:
         return said
     evidence = means.evidence
@@ -89,16 +91,18 @@ def _caption(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     tested = {f: r for f, r in rows.items() if r and number(r["p_adjusted"]) == number(r["p_adjusted"])}
     if len(tested) < 2:
         return said
+    corrected = "After correction for multiple tests (Holm)"
+    pair = f"between {ranked[0]} and {ranked[1]}"
     clear = [f for f, r in tested.items() if number(r["p_adjusted"]) < 0.05]
     if not clear:
-        return f"{said} After correction for multiple tests (Holm) no difference remains at the 5% level."
+        return f"{said} {corrected} no difference {pair} remains at the 5% level."
     ways = {number(tested[f]["estimate"]) > 0 for f in clear}
     favour = (
         f", all in favour of {ranked[0] if ways == {True} else ranked[1]}" if len(ways) == 1 and len(clear) > 1 else ""
     )
     names = listed([evidence.heading(f).lower() for f in clear])
     return (
-        f"{said} After correction for multiple tests (Holm) the difference remains for {len(clear)} of {len(tested)} "
+        f"{said} {corrected} the difference {pair} remains for {len(clear)} of {len(tested)} "
         f"findings at the 5% level{favour}: {names}."
     )
 
@@ -129,7 +133,9 @@ def _by_hospital(means: ModelMeans, ranked: Sequence[str], populations: Sequence
                 count=count(n) if n else "",
             )
         )
-    areas = Panel(Scale("0.5 is chance, 1 complete separation"), "AUC (95% interval)", labels=not pair)
+    areas = Panel(
+        Scale("0.5 is chance, 1 complete separation"), f"AUC ({means.evidence.confidence} interval)", labels=not pair
+    )
     plot = ForestPlot(tuple(rows), (areas, _difference_panel(ranked)) if pair else (areas,), _styles(evidence), "cases")
     note = f"Hospitals in the order of the {means.name()} of {ranked[0]}."
     note += f" Right: {ranked[0]} minus {ranked[1]}, on the same cases." if pair else ""
@@ -137,7 +143,7 @@ def _by_hospital(means: ModelMeans, ranked: Sequence[str], populations: Sequence
         plot,
         _key(evidence, ranked),
         name="answer",
-        caption="Line: 95% interval; cases of one patient are kept together.",
+        caption=f"Line: {means.evidence.confidence} interval; cases of one patient are kept together.",
         title=f"Each hospital: {means.name()} of {listed(list(ranked))}",
         note=note,
     )
@@ -170,7 +176,7 @@ def _many_models(means: ModelMeans, ranked: Sequence[str], populations: Sequence
         plot,
         (),
         name="answer",
-        caption=f"Line: 95% interval; cases of one patient are kept together.{rest}",
+        caption=f"Line: {means.evidence.confidence} interval; cases of one patient are kept together.{rest}",
         title=f"{means.name(capital=True)} of each model" + ("" if one else ", at each hospital"),
         note=f"Models in the order of their {means.name()}"
         + (f"; right: each minus {ranked[0]}, on the same cases." if one else "."),
@@ -178,4 +184,8 @@ def _many_models(means: ModelMeans, ranked: Sequence[str], populations: Sequence
 
 
 def _panel_title(evidence: ReportData, population: str, *, one: bool) -> str:
-    return "AUC (95% interval)" if one else population_title(evidence, population).removeprefix("External: ")
+    return (
+        f"AUC ({evidence.confidence} interval)"
+        if one
+        else population_title(evidence, population).removeprefix("External: ")
+    )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from overread.reporting.blocks import Cell, Table, heads, table
-from overread.reporting.estimate_cells import classes_cell, p_cells
+from overread.reporting.estimate_cells import classes_cell, known, p_cells
 from overread.reporting.first_page.answer_figures.model_figures import BESIDE
 from overread.reporting.first_page.first_page_parts import first_rows, most_findings, number_cell
 from overread.reporting.first_page.mean_aucs import ModelMeans, mean_rates
-from overread.reporting.number_format import plural
-from overread.reporting.report_data import MEAN, population_title
+from overread.reporting.number_format import capital, plural
+from overread.reporting.report_data import MEAN, Row, population_title
 
 
 def models_table(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> Table | None:
@@ -25,11 +26,10 @@ def models_table(means: ModelMeans, ranked: Sequence[str], populations: Sequence
     most = max(map(most_findings, columns))
     body = tuple((Cell(r), *(number_cell(column[i], most) for column in columns)) for i, r in enumerate(ranked))
     titles = [rate.title for rate in rates]
-    mean = (
-        f"Mean over findings, with 95% interval. AUC over {plural(most_findings(areas), 'finding')}."
-        if most > 1
-        else "With 95% interval."
-    )
+    level = f"with {means.evidence.confidence} interval."
+    over = f"AUC over {plural(most_findings(areas), 'finding')}."
+    mean = f"Mean over findings, {level} {over}" if most > 1 else capital(level)
+    mean = f"{means.title}, {level}" if means.title else mean
     made = Table(
         "The models as a whole" if len(ranked) > 1 else "The model as a whole",
         (heads("Model", "AUC", *titles),),
@@ -49,14 +49,19 @@ def _table_by_hospital(means: ModelMeans, ranked: Sequence[str], populations: Se
             )
             for p in populations
         )
-        made = Table(means.name(capital=True), (heads("Hospital", *ranked),), rows, note="With 95% interval.")
+        made = Table(
+            means.name(capital=True),
+            (heads("Hospital", *ranked),),
+            rows,
+            note=f"With {means.evidence.confidence} interval.",
+        )
         return first_rows(made, "hospitals")
     shown = populations[:4]
     rows = tuple(
         (Cell(r), *(number_cell(means.whole(r, p), _most(means, ranked, populations)) for p in shown)) for r in ranked
     )
     titles = [population_title(evidence, p).removeprefix("External: ") for p in shown]
-    note = "With 95% interval." + (
+    note = f"With {means.evidence.confidence} interval." + (
         f" {len(populations) - 4} more hospitals are in the sections below." if len(populations) > 4 else ""
     )
     return first_rows(Table(means.name(capital=True), (heads("Model", *titles),), rows, note=note), "models")
@@ -72,16 +77,24 @@ def findings_table(means: ModelMeans, ranked: Sequence[str], population: str) ->
         return ()
     evidence, shown = means.evidence, list(ranked[:BESIDE])
     body = []
-    for finding in (MEAN, *means.sorted_findings(ranked[0], population)):
+    for finding in means.rows(ranked[0], population):
         own = [means.areas.get((r, population, finding)) for r in shown]
         if not any(own):
             continue
         row = means.difference(shown[0], shown[1], population, finding) if len(shown) > 1 else None
-        cells = [number_cell(o) for o in own]
-        cells += [number_cell(row, signed=True), p_cells(row)[1]] if len(shown) > 1 else []
         counted = classes_cell(next((o for o in own if o), None))
+        cells = [_with_cases(number_cell(o), o, counted) for o in own]
+        cells += [_with_cases(number_cell(row, signed=True), row, counted), p_cells(row)[1]] if len(shown) > 1 else []
         body.append((Cell(evidence.heading(finding), kind="strong" if finding == MEAN else ""), counted, *cells))
     titles = [f"{shown[0]} minus {shown[1]}", "P (Holm)"] if len(shown) > 1 else []
     where = population_title(evidence, population)
     head = heads("Finding", "Present / absent", *shown, *titles)
-    return (table(f"AUC of each finding, with 95% interval: {where}.", (head,), body),)
+    return (table(f"AUC of each finding, with {means.evidence.confidence} interval: {where}.", (head,), body),)
+
+
+def _with_cases(cell: Cell, row: Row | None, counted: Cell) -> Cell:
+    """A number with its cases below it, where they are not those of the row: a model left some unscored."""
+    own = classes_cell(row)
+    if not known(row) or own.text in ("", counted.text):
+        return cell
+    return replace(cell, note="; ".join(filter(None, (cell.note, f"of {own.text}"))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes, noted
-from overread.reporting.first_page.first_page_parts import Limitation
+from overread.reporting.first_page.first_page_parts import Limitation, hospital
 from overread.reporting.number_format import count, listed, plural
 from overread.reporting.report_data import MEAN, ReportData, overall, pick, plain_words
 from overread.tables import counted
@@ -82,7 +82,8 @@ def one_class(evidence: ReportData) -> list[Limitation]:
     pairs = rows.filter(one).select("population", "finding").unique(maintain_order=True).rows()
     if not pairs:
         return []
-    told = [f"{evidence.heading(f).lower()} ({p.partition(':')[2] or p})" for p, f in pairs[:3]]
+    several = len(evidence.cast.populations) > 1
+    told = [evidence.heading(f).lower() + (f" ({hospital(p)})" if several else "") for p, f in pairs[:3]]
     more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
     return [
         Limitation(

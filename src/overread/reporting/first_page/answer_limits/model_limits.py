@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.answer_limits.limit_codes import noted
+from overread.reporting.first_page.answer_limits.rare_cases import FEW, rare_findings
 from overread.reporting.first_page.first_page_parts import Limitation, bounded
-from overread.reporting.first_page.mean_aucs import model_means
+from overread.reporting.first_page.mean_aucs import case_sites, internal_sites, model_means
 from overread.reporting.first_page.question import SEEDS, leading
-from overread.reporting.number_format import count, fixed, limit, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, overall, pick
+from overread.reporting.number_format import capital, count, fixed, limit, listed, number, plural
+from overread.reporting.report_data import MEAN, ReportData, Row, overall, pick
+from overread.reporting.sections.reader_results.reader_titles import in_words
 from overread.reporting.seed_rows import rows_of_seeds, section_raters, seed_count
-
-_FEW = 50  # present cases: below, intervals are wide
 
 
 def below_chance(evidence: ReportData) -> list[Limitation]:
@@ -74,6 +76,20 @@ def training_runs(evidence: ReportData) -> list[Limitation]:
     ]
 
 
+def roles(evidence: ReportData) -> list[Limitation]:
+    """Roles that name hospitals without a case, while the internal test is of hospitals that no role names."""
+    named, inside = set(map(str, evidence.cast.roles.get("single", {}).values())), internal_sites(evidence)
+    without = sorted(named - set(case_sites(evidence)))
+    unnamed = [site for site in inside if site not in named]
+    if not without or not unnamed:
+        return []
+    text = (
+        f"The roles name {listed(without)}, of which the test has no case; the internal test is of {listed(unnamed)}, "
+        "which no role names."
+    )
+    return [Limitation(3, "roles that name other hospitals", "Hospitals of the roles are not those of the test.", text)]
+
+
 def seeds(evidence: ReportData) -> list[Limitation]:
     """An interval of a mean over seeds is about patients."""
     rows = rows_of_seeds(evidence)
@@ -94,6 +110,15 @@ def selected(evidence: ReportData) -> list[Limitation]:
     return [Limitation(7, f"best of {n} models", "The best of several.", text, "comparison")]
 
 
+def _of_findings(evidence: ReportData, rows: Sequence[Row]) -> str:
+    """The findings, and the models, whose thresholds were chosen on cases of the test: `mass (B)`."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row["finding"] != MEAN and noted([row], "fitted_on_half"):
+            found.setdefault(in_words(evidence.heading(row["finding"])), []).append(row["rater"])
+    return listed([f"{title} ({listed(list(dict.fromkeys(raters)))})" for title, raters in found.items()])
+
+
 def half(evidence: ReportData) -> list[Limitation]:
     """Thresholds that were chosen on a part of the test patients."""
     rows = (
@@ -105,12 +130,15 @@ def half(evidence: ReportData) -> list[Limitation]:
         return []
     fitted, tested = int(str(found[0]["fitted"])), int(str(found[0]["tested"]))
     half = 0.45 <= fitted / (fitted + tested) <= 0.55
+    given = any(code.name == "threshold_given" for row in rows if known(row) for code in codes_of(row))
+    those = f"Those for {_of_findings(evidence, rows)}" if given else "They"
     text = (
-        f"They were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other "
+        f"{those} were chosen on {count(fitted)} of {count(fitted + tested)} patients and tested on the other "
         f"{count(tested)}; a locked threshold would use all."
     )
     share = "half of the patients" if half else "a part of the patients"
-    return [Limitation(9, f"thresholds chosen on {share}", f"Thresholds chosen on {share}.", text, "operating")]
+    what = "some thresholds" if given else "thresholds"
+    return [Limitation(9, f"{what} chosen on {share}", f"{capital(what)} chosen on {share}.", text, "operating")]
 
 
 def sites(evidence: ReportData) -> list[Limitation]:
@@ -135,7 +163,8 @@ def sites(evidence: ReportData) -> list[Limitation]:
             )
         )
     if lone:
-        text = f"{listed(lone)}: no mean AUC could be computed."
+        what = "mean AUC" if model_means(evidence).finding == MEAN else "AUC"
+        text = f"{listed(lone)}: no {what} could be computed."
         made.append(
             Limitation(
                 9,
@@ -156,17 +185,7 @@ def few_present(evidence: ReportData) -> list[Limitation]:
         for r in sorted(rows, key=lambda r: -(r["n_present"] or 0))
         if r["n_present"] is not None
     }
-    few = {f: n for f, n in low.items() if 0 < n < _FEW and f in evidence.cast.findings}
-    if not few or evidence.cast.single:
+    text = rare_findings(evidence, {f: n for f, n in low.items() if f in evidence.cast.findings}, rows)
+    if not text or evidence.cast.single:
         return []
-    names = [f"{evidence.heading(f).lower()} ({count(n)})" for f, n in sorted(few.items(), key=lambda pair: pair[1])]
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return [
-        Limitation(
-            10,
-            "few cases of some findings",
-            f"Fewer than {_FEW} cases present:",
-            f"{listed(names[:3])}{rest}. These intervals are wide.",
-            "discrimination",
-        )
-    ]
+    return [Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, "discrimination")]

@@ -8,12 +8,14 @@ import polars as pl
 
 from overread import codes
 from overread.codes import Code
+from overread.reporting.estimate_cells import code_of
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import ARMS, leading
 from overread.reporting.number_format import capital, count, listed, plural
 from overread.reporting.report_data import ReportData, pick
 from overread.reporting.sections.reader_results.arm_pairs import compared_readers, leading_pair
+from overread.reporting.sections.reader_results.arm_sentences import missing_by_arm
 from overread.reporting.sections.reader_results.reader_titles import (
     DERIVED,
     OTHERS,
@@ -34,7 +36,8 @@ def reader_made(evidence: ReportData) -> list[Limitation]:
     found = arms(evidence)
     if not found:
         return []
-    numbers = {r for reads in found for r in reads.frame.filter(pl.col("estimate").is_not_nan())["reference"]}
+    there = pl.col("estimate").is_not_nan()
+    numbers = {r for x in found for r in x.frame.filter(there, pl.col("finding").is_in(list(x.shown)))["reference"]}
     shown = [r for r in dict.fromkeys(r for reads in found for r in reads.references) if r in numbers]
     own = [r for r in shown if any(r in reads.made for reads in found)]
     asked = evidence.config.get("references") or ()
@@ -105,7 +108,31 @@ def few_readers(evidence: ReportData) -> list[Limitation]:
     if not 0 < n < 10:
         return []
     text = "The interval for readers in general may be too narrow."
+    if leading(evidence) == ARMS:  # t intervals, which can be wide as well
+        text = "The interval for readers in general rests on few readers: its width is itself uncertain."
+    if n == 1:
+        text = "The results are those of this reader: there is no interval for readers in general."
     return [Limitation(7, plural(n, "reader"), f"{plural(n, 'reader')}.", text, "readers")]
+
+
+_MANY_MISSING = 0.05  # of the reads
+
+
+def missing_reads(evidence: ReportData) -> list[Limitation]:
+    """Reads that are not there in the comparison of arms of the answer: the difference assumes why they are missing."""
+    first = leading_pair(evidence) if leading(evidence) == ARMS else None
+    row = first.difference(first.leading_measure) if first is not None else None
+    lost = code_of(row, "reads_missing")
+    if lost is None:
+        return []
+    n, total = int(str(lost["n"])), int(str(lost["total"]))
+    by_arm, practice = missing_by_arm(row or {}), code_of(row, "reads_of_practice")
+    said = [f"By arm: {by_arm}."] if by_arm else []
+    said += [f"{count(practice['n'])} others were practice and are excluded."] if practice is not None else []
+    said.append("The comparison assumes that they are missing at random, and not because a case was hard or easy.")
+    head = f"{count(n)} of {count(total)} reads {'is' if n == 1 else 'are'} missing."
+    rank = 3 if n >= _MANY_MISSING * total else 9
+    return [Limitation(rank, f"{count(n)} of {count(total)} reads missing", head, " ".join(said), "arms")]
 
 
 def subset(evidence: ReportData) -> list[Limitation]:
@@ -127,10 +154,10 @@ def without_label(evidence: ReportData) -> list[Limitation]:
     most: dict[str, tuple[int, str]] = {}
     for code, row in account_codes(evidence, "read_not_labelled"):
         finding, reference = str(code["finding"]), str(code["reference"])
-        labelled = any(r.rows(finding, reference) for r in found if reference in r.stated)
+        labelled = any(r.rows(finding, reference) for r in found if reference in r.stated and finding in r.shown)
         if labelled and row["count"] > most.get(reference, (0, ""))[0]:
             most[reference] = row["count"], finding
-    several = len({f for reads in found for f in reads.findings}) > 1
+    several = len({f for reads in found for f in reads.shown}) > 1
     told = [
         f"{plural(n, 'case')} by {in_sentence(r)}{f' (for {evidence.heading(f).lower()})' if several else ''}"
         for r, (n, f) in most.items()

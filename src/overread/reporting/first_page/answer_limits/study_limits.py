@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from overread.reporting.first_page.answer_limits import case_limits, model_limits, reader_limits
+from overread.reporting.first_page.answer_limits import case_limits, model_limits, rare_cases, reader_limits
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes
 from overread.reporting.first_page.first_page_parts import Limitation
 from overread.reporting.first_page.question import AGREEMENT, ARMS, READERS_ALONE, leading
@@ -28,9 +28,14 @@ def limitations(evidence: ReportData) -> tuple[Limitation, ...]:
         ARMS,
         READERS_ALONE,
     ):  # what limits the models limits no answer about the readers
-        about_models = {each.short for rule in _ABOUT_MODELS for each in rule(evidence)}
-        found = [replace(each, rank=each.rank + 10) if each.short in about_models else each for each in found]
-    return tuple(sorted(found, key=lambda each: each.rank))
+        about_models = {(each.head, each.link) for rule in _ABOUT_MODELS for each in rule(evidence)}
+        found = [
+            replace(each, rank=each.rank + 10) if (each.head, each.link) in about_models else each for each in found
+        ]
+    told: dict[tuple[str, str], Limitation] = {}  # of the cases that models and readers share one limit is enough
+    for each in sorted(found, key=lambda each: each.rank):
+        told.setdefault((each.head, each.text), each)
+    return tuple(told.values())
 
 
 def _simulated(evidence: ReportData) -> list[Limitation]:
@@ -103,15 +108,18 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     reader_limits.reader_made,
     reader_limits.dawid_skene,
     model_limits.external,
+    model_limits.roles,
     model_limits.training_runs,
     model_limits.seeds,
     _not_prespecified,
     _stated,
     model_limits.selected,
+    reader_limits.missing_reads,
     reader_limits.few_readers,
     _reference,
     reader_limits.subset,
     reader_limits.without_label,
+    rare_cases.few_read,
     case_limits.own_patients,
     model_limits.half,
     model_limits.sites,

@@ -28,7 +28,7 @@ from overread.reporting.sections.model_results.discrimination_section import cur
 from overread.reporting.seed_rows import seed_note, split_pairs
 
 _SHOWN = 5  # findings drawn; the others are folded
-_EVERYONE = "rater:(everyone)"
+TREAT_ALL = "rater:(everyone)"
 
 
 def decision(evidence: ReportData) -> Section:
@@ -51,7 +51,7 @@ def decision(evidence: ReportData) -> Section:
     blocks += [
         appendix("Net benefit at threshold probabilities, compared with treating all", tuple(t for t in tables if t))
     ]
-    between = less.filter(pl.col("contrast") != _EVERYONE)
+    between = less.filter(pl.col("contrast") != TREAT_ALL)
     models, seeds = split_pairs(evidence, between)
     if models.height:
         blocks.append(appendix("Comparison of models", (_between(evidence, models),)))
@@ -116,7 +116,7 @@ def _at(at: str) -> str:
 
 def _table(evidence: ReportData, frame: pl.DataFrame, less: pl.DataFrame, rater: str) -> Table | None:
     rows = by(frame.filter(rater=rater), "population", "finding", "at")
-    minus = by(less.filter(rater=rater, contrast=_EVERYONE), "population", "finding", "at")
+    minus = by(less.filter(rater=rater, contrast=TREAT_ALL), "population", "finding", "at")
     stated = sorted({k[2] for k in rows})
     shown = [p for p in evidence.cast.populations_of(rater) if any(k[0] == p for k in rows)]
     body: list[tuple[Cell, ...]] = []

@@ -161,6 +161,7 @@ def _pairs_table(evidence: ReportData, aucs: pl.DataFrame, differences: pl.DataF
             estimate_cell(row, signed=True),
         )
         for (r, p, f), row in by(differences, "rater", "population", "finding").items()
+        if f in evidence.cast.findings_and_mean
     ]
     head = heads("Finding", "Model", "Population", "Pairs of the same site", "All pairs", "Difference")
     main = "all pairs" if pooled else "pairs of the same site"

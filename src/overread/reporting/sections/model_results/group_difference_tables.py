@@ -46,11 +46,19 @@ _SAID = ("groups_in_order", "level_follows_threshold")
 def column_title(subgroup: str) -> str:
     """How a column of subgroups is headed.
 
-    >>> column_title("age_band"), column_title("sex × view")
-    ('Age', 'Sex × view')
+    >>> column_title("age_band"), column_title("sex × view"), column_title("BMI_group")
+    ('Age', 'Sex × view', 'BMI group')
     """
-    parts = [_TITLES.get(s, s.replace("_", " ").capitalize()) for s in subgroup.split(CROSS)]
-    return CROSS.join([parts[0], *(p.lower() for p in parts[1:])])
+    return capital(_column_words(subgroup))
+
+
+def _column_words(subgroup: str) -> str:
+    """A column of subgroups within a sentence; a name of the user keeps its capital letters.
+
+    >>> _column_words("sex × BMI_group")
+    'sex × BMI group'
+    """
+    return CROSS.join(_TITLES.get(s, "").lower() or s.replace("_", " ") for s in subgroup.split(CROSS))
 
 
 def measure_title(metric: str, point: str) -> str:
@@ -109,7 +117,7 @@ def _groups(row: Row) -> tuple[str, str, str]:
     column, level, reference = row["subgroup"], row["level"], contrast_of(row["contrast"], "level")
     if (column, level) in _PATIENTS and (column, reference) in _PATIENTS:
         return _PATIENTS[column, level], _PATIENTS[column, reference], " patients"
-    return f"{column_title(column).lower()} {level}", f"{column_title(column).lower()} {reference}", ""
+    return f"{_column_words(column)} {level}", f"{_column_words(column)} {reference}", ""
 
 
 def _with_ci(row: Row) -> str:
@@ -125,7 +133,7 @@ def _gap_answer(gaps: pl.DataFrame, raters: Sequence[str]) -> list[str]:
     row = known_gaps.sort("estimate", descending=True, maintain_order=True).row(0, named=True)
     level, worst = row["level"], contrast_of(row["contrast"], "level")
     text = interval(row["estimate"], row["low"], row["high"]).replace("(", f"({100 * row['confidence']:g}% CI ", 1)
-    of = f"{column_title(row['subgroup']).lower()} {level} and {worst}"
+    of = f"{_column_words(row['subgroup'])} {level} and {worst}"
     one = mean.findings if (mean := mean_of(row)) and len(mean.findings) == 1 else ()
     what = f"the AUC for {one[0].lower()}" if one else "mean AUC"
     groups = f", {compared}" if (compared := groups_compared(row)) else ""

@@ -20,6 +20,7 @@ from overread.reporting.report_data import (
     points_in_order,
     population_title,
     value_at,
+    weighted_sample,
     with_key,
 )
 from overread.reporting.sections.model_results.discrimination_section import FOLDED_SEEDS
@@ -31,8 +32,7 @@ _FIXED_TITLE = "{}: sensitivity at a fixed specificity, and vice versa, on the R
 
 
 def operating(evidence: ReportData) -> Section:
-    """Rates at the thresholds, and sensitivity at a fixed specificity (and vice versa) on the ROC curve of "
-    "the test set."""
+    """Rates at the thresholds, and sensitivity at a fixed specificity (and vice versa) on the test set's ROC curve."""
     title = "Operating points"
     frame = pl.concat([overall(evidence, "standalone", m) for m, _ in (*_RATES, ("threshold", ""))])
     frozen = pl.concat([with_key(frame, "operating_point"), with_key(frame, DECISION)])
@@ -47,11 +47,11 @@ def operating(evidence: ReportData) -> Section:
         return Section("operating", title, absent=absent)
     if set(evidence.cast.raters) <= set(single_seeds(evidence)):
         folded = appendix("Operating points of each seed", blocks)
-        return Section("operating", title, (Paragraph(_lead(frozen)), folded), answer=FOLDED_SEEDS)
-    return Section("operating", title, (Paragraph(_lead(frozen)), *blocks, *seed_note(evidence)))
+        return Section("operating", title, (Paragraph(_lead(evidence, frozen)), folded), answer=FOLDED_SEEDS)
+    return Section("operating", title, (Paragraph(_lead(evidence, frozen)), *blocks, *seed_note(evidence)))
 
 
-def _lead(frozen: pl.DataFrame) -> str:
+def _lead(evidence: ReportData, frozen: pl.DataFrame) -> str:
     """Where the thresholds come from, and what the predictive values apply to."""
     thresholds = pick(frozen, metric="threshold")
     given = thresholds.filter(_given()).height
@@ -66,7 +66,9 @@ def _lead(frozen: pl.DataFrame) -> str:
         parts.append("Given thresholds were applied unchanged to all test cases; nothing was fitted for them.")
     if (frozen["at"] == DECISION).any():
         parts.append("Decisions without scores have rates and no ROC curve; all test cases were used.")
-    return " ".join([*parts, "PPV and NPV apply at the prevalence of the test set."])
+    weighted = weighted_sample(evidence) is not None
+    where = "sampled population, as estimated with the sampling weights" if weighted else "test set"
+    return " ".join([*parts, f"PPV and NPV apply at the prevalence of the {where}."])
 
 
 def _given() -> pl.Expr:

@@ -70,14 +70,14 @@ def _summary(rows: SeedRows) -> tuple[Table, ...]:
 
 def _what(rows: SeedRows) -> str:
     """What the headline AUC is: of one finding, or the mean over several."""
-    findings = rows.evidence.cast.findings
-    alone = rows.finding if rows.finding != MEAN else findings[0] if len(findings) == 1 else ""
-    return f"AUC, {rows.evidence.heading(alone).lower()}" if alone else "Mean AUC over findings"
+    return "Mean AUC over findings" if rows.finding == MEAN else f"AUC, {rows.evidence.heading(rows.finding).lower()}"
 
 
 def _tables(rows: SeedRows, name: str) -> list[Block]:
     """The headlines of a variant: AUC, then rates at each operating point, then differences between groups."""
     frame = [r for r in rows.frame.iter_rows(named=True) if r["rater"] == name and rows.spread(name, r) is not None]
+    alone = {_place(r) for r in frame if (r["finding"],) == rows.evidence.cast.findings}
+    frame = [r for r in frame if r["finding"] != MEAN or _place(r) not in alone]  # a mean over the only finding
     plain = [r for r in frame if not r["subgroup"]]
     made: list[Block] = []
     groups = [("AUC", [r for r in plain if r["metric"] == "auc"])]
@@ -92,6 +92,11 @@ def _tables(rows: SeedRows, name: str) -> list[Block]:
             one = _table(rows, name, own, f"{caption}{title[1:]}.")
             made.append(one if title == "AUC" else appendix(f"{name}: {title[:1].lower()}{title[1:]}", (one,)))
     return made
+
+
+def _place(row: Row) -> tuple[str, ...]:
+    """What a row is about, but for its finding."""
+    return tuple(row[c] for c in ("metric", "at", "population", "subgroup", "level", "contrast"))
 
 
 def _table(rows: SeedRows, name: str, own: Sequence[Row], caption: str) -> Table:

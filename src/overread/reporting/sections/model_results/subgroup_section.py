@@ -366,7 +366,8 @@ def _missed_table(evidence: ReportData, frame: pl.DataFrame, population: str) ->
         if healthy
         else "cases with at least one finding in which no finding was called"
     )
-    where = population_title(evidence, population).lower()
+    where = population_title(evidence, population)
+    where = where.lower() if population == "internal" else where
     caption = f"Underdiagnosis, {where}: proportion of {what}, at the {at_title(point)}."
     remark = (
         "The overall level of underdiagnosis follows from the threshold: a lower threshold for findings gives less "

@@ -8,13 +8,14 @@ from functools import cached_property
 
 import polars as pl
 
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import code_of, known
 from overread.reporting.first_page.first_page_parts import bounded, leading_findings
 from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
     ReportData,
     Row,
     at_values,
+    confidence_of,
     contrast_of,
     finding_heading,
     natural,
@@ -32,6 +33,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     ReadRows,
     arm_title,
     arms,
+    is_pooled,
     with_calls,
 )
 
@@ -49,6 +51,11 @@ class ArmPair:
     reference: str
     rows: pl.DataFrame  # of this finding and reference, of every arm and rater
     title: str  # of the finding
+
+    @property
+    def confidence(self) -> str:
+        """The level of the intervals: `95%`."""
+        return confidence_of(self.rows)
 
     @cached_property
     def _found(self) -> dict[tuple[str, ...], list[Row]]:
@@ -100,8 +107,40 @@ class ArmPair:
         new, usual = (self.level(metric, arm) for arm in (self.new, self.usual))
         if not known(new) or not known(usual):
             return None
+        if self.own_readers(metric):  # each mean is over the readers of its arm, who are those compared
+            return new, usual
         same = not any(self.other_readers(metric, arm) for arm in (self.new, self.usual))
         return (new, usual) if same else None
+
+    def own_readers(self, metric: str) -> tuple[int, int] | None:
+        """How many readers the new and the usual arm have, where every reader read in one arm only; otherwise None."""
+        if code_of(self.difference(metric), "readers_within_arms") is None:
+            return None
+        new, usual = (int((self.level(metric, a) or {}).get("n_readers") or 0) for a in (self.new, self.usual))
+        return new, usual
+
+    def one_reader(self, metric: str) -> bool:
+        """Whether the number of the readers together is that of a single reader, and no mean."""
+        return int((self.difference(metric) or {}).get("n_readers") or 0) == 1
+
+    def pooled(self, metric: str) -> bool:
+        """Whether reads were pooled from readers with unequal numbers of them: no mean of the readers' own values."""
+        return is_pooled(self.difference(metric)) or any(
+            is_pooled(self.level(metric, a)) for a in (self.new, self.usual)
+        )
+
+    def together(self, metric: str) -> str:
+        """What the readers together are, as the name of a row."""
+        if self.one_reader(metric):
+            return "One reader"
+        return "Pooled readers" if self.pooled(metric) else "Mean of the readers"
+
+    def measure_of_readers(self, metric: str) -> str:
+        """The measure of the readers together, within a sentence."""
+        name = MEASURES[metric]
+        if self.one_reader(metric):
+            return f"{name} of the one reader compared"
+        return f"{name} of the pooled readers" if self.pooled(metric) else f"mean {name} of the readers"
 
     def readers(self) -> list[str]:
         """The readers with a number in either arm, by name."""
@@ -204,6 +243,9 @@ def compared_readers(evidence: ReportData) -> int:
     return int(row.get("n_readers") or 0)
 
 
+POOLED_TERM = "All reads together: a reader with more reads counts more."
+
+
 def _best(rows: Iterable[Row]) -> Row | None:
     found = sorted(rows, key=lambda r: (not known(r), number(r["low"]) != number(r["low"])))
     return found[0] if found else None
@@ -212,12 +254,14 @@ def _best(rows: Iterable[Row]) -> Row | None:
 def arm_words(arm: str) -> str:
     """An arm within a sentence; whose help an aided reader had is not known from the name of the arm.
 
-    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("cine"), arm_words("2")
-    ('in unaided reading', 'in aided reading (score, map)', 'with cine', 'in arm 2')
+    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("cine"), arm_words("2"), arm_words("without AI")
+    ('in unaided reading', 'in aided reading (score, map)', 'with cine', 'in arm 2', 'without AI')
     """
     kind, _, help_of = arm.partition(":")
     if kind in ("aided", "unaided"):
         return f"in {kind} reading" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
+    if arm.lower().startswith(("with ", "without ")):
+        return arm
     return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
 
 

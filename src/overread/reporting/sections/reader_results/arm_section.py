@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import (
     Block,
     Cell,
@@ -90,8 +91,9 @@ def _pair_blocks(evidence: ReportData, pair: ArmPair, *, heading: bool, variance
     if pair.leave_one_out:
         blocks.append(Paragraph(_LEFT_OUT))
     blocks += [_means_table(pair), *_margins(pair)]
-    blocks.append(Paragraph("For a manuscript:", kind="small"))
-    blocks += [Paragraph(for_paper(pair, m, patients=not evidence.cases_are_patients)) for m in pair.measures]
+    said = [for_paper(pair, m, patients=not evidence.cases_are_patients) for m in pair.measures]
+    if any(said):
+        blocks += [Paragraph("For a manuscript:", kind="small"), *(Paragraph(text) for text in said if text)]
     if "auc" in pair.measures:
         arms = [(a, pair.level("auc", a)) for a in (pair.usual, pair.new)]
         curves = curves_figure(evidence, arms, (pair.finding, pair.reference))
@@ -128,21 +130,22 @@ def _means_table(pair: ArmPair) -> Table:
     )
     first = next((row for _, row in rows if row), {})
     counts = classes_cell(first).text
-    who = plural(int(first["n_readers"]), "reader") if first.get("n_readers") else ""
+    number_read = plural(int(first["n_readers"]), "reader") if first.get("n_readers") else ""
     cases = f"cases with / without the finding: {counts}" if counts else ""
     cut = f"a rating of {pair.cutoff} or more counts as present" if pair.cutoff else ""
     family = "Holm P is adjusted over the tests of this family: sensitivity and specificity together, AUC apart, over "
     family = f"{family}findings and pairs of arms" if adjusted else ""
-    remark = "; ".join(t for t in (who, cases, cut, family) if t)
+    remark = "; ".join(t for t in (number_read, cases, cut, family) if t)
     uncounted = f" {OTHERS_COUNT}" if pair.leave_one_out else ""
-    caption = f"{pair.title}: mean of the readers {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
+    who = " and ".join(dict.fromkeys(pair.together(m).lower() for m in pair.measures))
+    caption = f"{pair.title}: {who} {arm_words(pair.usual)} and {arm_words(pair.new)}, with CIs."
     return table(caption, (head,), body, remark=f"{capital(remark)}.{uncounted}" if remark else "")
 
 
 def _level_cell(pair: ArmPair, metric: str, arm: str) -> Cell:
     """The mean of the readers in one arm, with their number where the difference is over others."""
     cell = reads_cell(pair.level(metric, arm))
-    return replace(cell, note=pair.other_readers(metric, arm) or cell.note)
+    return replace(cell, note="; ".join(t for t in (pair.other_readers(metric, arm), cell.note) if t))
 
 
 def _margins(pair: ArmPair) -> list[Block]:
@@ -156,11 +159,11 @@ def _readers_table(pair: ArmPair) -> Table:
     for metric in pair.measures:
         if len(pair.measures) > 1:
             body.append(group(capital(MEASURES[metric]), 5))
-        for rater in (*pair.readers(), READERS):
+        for rater in (*pair.readers(), *(() if pair.one_reader(metric) else (READERS,))):
             levels = [pair.level(metric, a, rater) for a in (pair.usual, pair.new)]
             less = pair.difference(metric, rater)
             if any(map(known, (*levels, less))):
-                name = Cell("Mean of the readers", "strong") if rater == READERS else Cell(reader_title(rater))
+                name = Cell(pair.together(metric), "strong") if rater == READERS else Cell(reader_title(rater))
                 cells = [reads_cell(r) if r else Cell(MISSING, "num") for r in levels]
                 if rater == READERS:
                     cells = [_level_cell(pair, metric, a) if r else c for a, r, c in
@@ -169,6 +172,8 @@ def _readers_table(pair: ArmPair) -> Table:
                 body.append((name, *cells, beside, p_cells(less)[0]))
     head = heads("Reader", arm_title(pair.usual), arm_title(pair.new), minus(pair), "P")
     caption = f"{pair.title}: each reader in both arms, with CIs. P values of single readers are not adjusted."
+    if any(map(pair.own_readers, pair.measures)):
+        caption = f"{pair.title}: each reader in the arm in which he or she read, with CIs."
     return table(caption, (head,), body, compact=True)
 
 
@@ -244,21 +249,32 @@ def _times(evidence: ReportData) -> list[Block]:
     for row in ratios:
         title = f"Ratio of geometric means: {arm_title(row['arm'])} / {arm_title(contrast_of(row['contrast'], 'arm'))}"
         body.append((Cell(title), reads_cell(row), p_cells(row)[0]))
-    made = table("Reading time of a case, with CIs.", (heads("", "Estimate", "P"),), body)
+    remark = "The ratio is of a mixed model with readers and cases as random: it need not be the ratio of the medians."
+    made = table("Reading time of a case; CIs of ratios.", (heads("", "Estimate", "P"),), body, remark=remark)
     said = [_time_sentence(r) for r in ratios if known(r)]
     people = _by_reader(rows, "median_seconds", "Median reading time of each reader, seconds.", digits=1)
     return [Paragraph("Reading time", kind="heading"), *map(Paragraph, said), made, *people]
 
 
 def _time_sentence(row: Row) -> str:
+    """How much longer or shorter reading took; only the difference where its interval includes none."""
     change = 100 * (number(row["estimate"]) - 1)
-    less = "more time" if change > 0 else "less time"
     ends = sorted(100 * (number(row[k]) - 1) for k in ("low", "high"))
-    span = f" (95% CI {fixed(ends[0], 0, signed=True)}% to {fixed(ends[1], 0, signed=True)}%)"
-    span = span if ends[0] == ends[0] else ""
+    span = f" ({100 * row['confidence']:g}% CI {fixed(ends[0], 0, signed=True)}% to {fixed(ends[1], 0, signed=True)}%)"
+    span = span if ends[0] == ends[0] else " (no CI)"
     p = f", P {p_phrase(row['p'])}" if number(row["p"]) == number(row["p"]) else ""
-    usual = contrast_of(row["contrast"], "arm")
-    return f"Reading took {fixed(abs(change), 0)}% {less} {arm_words(row['arm'])} than {arm_words(usual)}{span}{p}."
+    arm, usual = arm_words(row["arm"]), arm_words(contrast_of(row["contrast"], "arm"))
+    if ends[0] > 0 or ends[1] < 0:
+        less = "more time" if change > 0 else "less time"
+        return f"Reading took {fixed(abs(change), 0)}% {less} {arm} than {usual}{span}{p}."
+    undecided = "; the interval includes 0" if ends[0] == ends[0] else ""
+    return f"Difference in reading time {arm} from that {usual}: {fixed(change, 0, signed=True)}%{span}{p}{undecided}."
+
+
+_WITHIN_CASES = (
+    "A mean is over all cases of an arm, a difference within the cases that a reader read in both arms: it need not be "
+    "the difference of the means."
+)
 
 
 def _trust(evidence: ReportData) -> list[Block]:
@@ -273,11 +289,18 @@ def _trust(evidence: ReportData) -> list[Block]:
             (Cell(f"Mean: {arm_title(arm)}"), reads_cell(row, digits=2), Cell(""))
             for row in pick(mean, arm=arm).to_dicts()
         ]
-    for row in pick(rows, metric="trust_difference").to_dicts():
+    differences = pick(rows, metric="trust_difference").to_dicts()
+    for row in differences:
         title = f"Difference: {arm_title(row['arm'])} minus {arm_title(contrast_of(row['contrast'], 'arm'))}"
         body.append((Cell(title), reads_cell(row, digits=2, signed=True), p_cells(row)[0]))
     people = _by_reader(rows, "mean_trust", "Mean trust of each reader.", digits=2)
-    made = table("Trust, on the scale of the study; mean over readers, with CIs.", (heads("", "Estimate", "P"),), body)
+    paired = any(c.name == "cases_in_both_arms" for r in differences for c in codes.decode(r["method_code"] or ""))
+    made = table(
+        "Trust, on the scale of the study; mean over readers, with CIs.",
+        (heads("", "Estimate", "P"),),
+        body,
+        remark=_WITHIN_CASES if paired else "",
+    )
     return [Paragraph("Trust", kind="heading"), made, *people]
 
 

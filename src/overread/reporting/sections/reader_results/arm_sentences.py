@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from overread import codes
 from overread.reporting.estimate_cells import code_of, known
-from overread.reporting.number_format import MISSING, capital, count, fixed, number, p_phrase, plural
+from overread.reporting.number_format import MISSING, capital, count, fixed, limit, listed, number, p_phrase, plural
 from overread.reporting.report_data import Row, value_at
 from overread.reporting.sections.reader_results.arm_pairs import MARGIN, MEASURES, ArmPair, arm_words, minus
 from overread.reporting.sections.reader_results.reader_titles import (
@@ -28,13 +28,16 @@ def answer(pair: ArmPair, *, several: bool) -> str:
     -------
     str
     """
-    said = [f"{MEASURES[m]} {_less(pair.difference(m))}" for m in pair.measures]
+    said: dict[str, list[str]] = {}
+    for m in pair.measures:
+        said.setdefault(pair.together(m).lower(), []).append(f"{MEASURES[m]} {_less(pair.difference(m))}")
     where = f"{pair.title}, " if several else ""
     if not said:
         return f"{where}{minus(pair)}: no difference could be computed."
     first = minus(pair)
     first = f"A{first[1:]}" if not where and pair.new.isdigit() else first  # "Arm 2" opens the sentence
-    return f"{where}{first}, mean of the readers: {'; '.join(said)}."
+    words = "; ".join(f"{who}: {'; '.join(own)}" for who, own in said.items())
+    return f"{where}{first}, {words}."
 
 
 def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
@@ -53,17 +56,24 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     -------
     str
         Both arms with intervals where they are known, the difference with interval and P value, the method with its
-        degrees of freedom, the numbers of readers and patients, and the reference standard.
+        degrees of freedom, the numbers of readers and patients, and the reference standard; "" for a single reader, of
+        whom there is no mean.
     """
+    if pair.one_reader(metric):
+        return ""
     row = pair.difference(metric)
     assert row is not None
     levels_of_both = pair.compared_levels(metric)
     level = f"{100 * number(row.get('confidence') or 0.95):g}% CI"
-    name = f"mean {MEASURES[metric]} of the readers for {in_words(pair.title)}"
+    name = f"{pair.measure_of_readers(metric)} for {in_words(pair.title)}"
+    pooled = "all reads pooled, so that a reader with more reads counts more" if pair.pooled(metric) else ""
     details = [
         f"{level} {_ends(row, signed=True)}" if _bounded(row) else "no CI",
         *([f"P {p_phrase(row['p'])}"] if number(row["p"]) == number(row["p"]) else []),
         *_method(row),
+        pooled,
+        _weighted(row),
+        _other_in_each_arm(pair, metric),
         _numbers(row, patients=patients),
         f"reference standard: {in_sentence(pair.reference)}",
     ]
@@ -79,6 +89,20 @@ def for_paper(pair: ArmPair, metric: str, *, patients: bool = True) -> str:
     return f"The {name} was {levels[0]} and {levels[1]}; difference, {difference}."
 
 
+def _weighted(row: Row) -> str:
+    """That cases were weighted, "" where all counted alike."""
+    weighted = any(code.name == "weighted" for code in codes.decode(row.get("method_code") or ""))
+    return "cases weighted by the inverse of their sampling probability" if weighted else ""
+
+
+def _other_in_each_arm(pair: ArmPair, metric: str) -> str:
+    """That every reader read in one arm only, with their numbers."""
+    own = pair.own_readers(metric)
+    if own is None:
+        return ""
+    return f"other readers in each arm, {own[0]} {arm_words(pair.new)} and {own[1]} {arm_words(pair.usual)}"
+
+
 def margin_sentence(pair: ArmPair, metric: str) -> str:
     """The test of non-inferiority as a sentence, "" where no margin was stated."""
     row = pair.non_inferiority(metric)
@@ -91,8 +115,9 @@ def margin_sentence(pair: ArmPair, metric: str) -> str:
     if not known(row) or number(row["p"]) != number(row["p"]):
         return f"{capital(tested)} could not be tested."
     less = pair.difference(metric) or row
-    limit = f"; the lower limit of the two-sided CI was {_limit(less['low'])}" if _bounded(less) else ""
-    return f"One-sided test of {tested}: P {p_phrase(row['p'])}{limit}."
+    low = f"; the lower limit of the two-sided CI was {limit(less['low'], signed=True)}" if _bounded(less) else ""
+    level = f"level {50 * (1 - number(row.get('confidence') or 0.95)):.3g}%, unadjusted"
+    return f"One-sided test of {tested}: P {p_phrase(row['p'])} ({level}){low}."
 
 
 def _less(row: Row | None) -> str:
@@ -107,17 +132,7 @@ def _own(row: Row, level: str) -> str:
 
 
 def _ends(row: Row, *, signed: bool = False) -> str:
-    return f"{_limit(row['low'], signed=signed)} to {_limit(row['high'], signed=signed)}"
-
-
-def _limit(value: float, *, signed: bool = True) -> str:
-    """A limit, with one digit more where three would make it zero.
-
-    >>> _limit(-0.0004), _limit(0.0881)
-    ('−0.0004', '+0.088')
-    """
-    near_zero = 0 < abs(number(value)) < 0.0005
-    return fixed(value, 4 if near_zero else 3, signed=signed)
+    return f"{limit(row['low'], signed=signed)} to {limit(row['high'], signed=signed)}"
 
 
 def _bounded(row: Row) -> bool:
@@ -148,8 +163,8 @@ def _method(row: Row) -> list[str]:
 
 # Designs in which centred kernels give another variance than those of Gallas et al. and of iMRMC.
 _NOT_CROSSED = (
-    "reads_missing", "reads_in_groups", "reads_not_assigned", "reads_without_majority", "readers_within_arms",
-    "reader_not_in_reference",
+    "reads_missing", "reads_of_practice", "reads_in_groups", "reads_not_assigned", "reads_without_majority",
+    "readers_within_arms", "reader_not_in_reference",
 )  # fmt: skip
 
 
@@ -164,21 +179,35 @@ def _numbers(row: Row, *, patients: bool) -> str:
     return ", ".join(t for t in (readers, f"{unit}{has}", *_unread(row)) if t)
 
 
-_PARTS = "each reader, or each arm, with part of the cases"
+_PARTS = "each reader, or each arm, with part of the cases, by design or not"
 
 
 def _unread(row: Row) -> list[str]:
-    """The reads that were not to be made, those that are missing, and those that were excluded."""
+    """The combinations without a read that the design explains, the missing reads, and those that were excluded."""
     said = []
     by_design = code_of(row, "reads_in_groups") or code_of(row, "reads_not_assigned")
     if by_design is not None:
         in_groups = by_design.name == "reads_in_groups"
         who = f"{by_design['groups']} groups of readers with cases of their own" if in_groups else _PARTS
-        said.append(f"{who} ({count(by_design['n'])} of {count(by_design['total'])} combinations not read by design)")
+        said.append(f"{who} ({count(by_design['n'])} of {count(by_design['total'])} combinations without a read)")
     for name, verb in (
         ("reads_missing", "missing"),
+        ("reads_of_practice", "excluded (practice)"),
         ("reads_without_majority", "excluded (no majority of the others)"),
     ):
         if (found := code_of(row, name)) is not None:
-            said.append(f"{count(found['n'])} of {count(found['total'])} reads {verb}")
+            by_arm = missing_by_arm(row) if name == "reads_missing" else ""
+            where = f" ({by_arm})" if by_arm else ""
+            said.append(f"{count(found['n'])} of {count(found['total'])} reads {verb}{where}")
     return said
+
+
+def missing_by_arm(row: Row) -> str:
+    """How many reads each arm lacks, "" where this is not known.
+
+    >>> missing_by_arm({"note_codes": codes.encode(codes.note("reads_missing_by_arm", arms=("a 0 of 9", "b 1 of 9")))})
+    'a 0 of 9 and b 1 of 9'
+    """
+    found = code_of(row, "reads_missing_by_arm")
+    arms = found["arms"] if found is not None else ()
+    return listed([str(a) for a in arms]) if isinstance(arms, tuple) else str(arms)

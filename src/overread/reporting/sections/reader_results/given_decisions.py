@@ -78,7 +78,8 @@ def decisions_sentence(reads: ReadRows) -> str:
 
 
 def _range(reads: ReadRows, found: Sequence[DecidedOutput], metric: str) -> str:
-    rows = [(d, row) for d in found if bounded(row := d.difference(metric)) and row is not None]
+    every = [(d, row) for d in found if known(row := d.difference(metric)) and row is not None]
+    rows = [(d, row) for d, row in every if bounded(row)] or every
     if not rows:
         return ""
     low, high = (f(rows, key=lambda pair: number(pair[1]["estimate"])) for f in (min, max))
@@ -86,6 +87,8 @@ def _range(reads: ReadRows, found: Sequence[DecidedOutput], metric: str) -> str:
         f"{fixed(row['estimate'], 2, signed=True)} ({reads.heading(d.finding).lower()}, {output_title(d.rater)})"
         for d, row in (low, high)
     )
+    if not bounded(rows[0][1]):
+        return f"{metric} {ends}, without an interval in {plural(len(rows), 'comparison')}"
     below, above = (sum(side(row) == s for _, row in rows) for s in (-1, 1))
     counted = f"the whole interval below 0 in {below or 'none'} and above 0 in {above or 'none'}"
     return f"{metric} {ends}, {counted} of {plural(len(rows), 'comparison')}"

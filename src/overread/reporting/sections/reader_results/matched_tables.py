@@ -57,12 +57,12 @@ def _others_remark(references: Sequence[str], no_curve: bool) -> str:
 
 
 def _grouped(reads: ReadRows, finding: str, reference: str, title: str) -> list[tuple[Cell, ...]]:
-    """The pooled readers and every output under a reference standard; nothing without the readers."""
+    """The pooled readers and every output under a reference standard; nothing without pooled reads."""
     rows = reads.rows(finding, reference)
-    if not any(k[2] == READERS for k in rows):
+    if ("sensitivity", "", READERS, "") not in rows:  # grades are not pooled
         return []
     outputs = [_output_row(rows, o) for o in reads.ranked(finding) if any(k[2] == o for k in rows)]
-    return [group(title, 7), _average_row(rows), *outputs]
+    return [group(title, 7), _average_row(reads, rows), *outputs]
 
 
 def _matched(caption: str, body: Sequence[tuple[Cell, ...]], remark: str) -> Table:
@@ -77,10 +77,14 @@ def _matched(caption: str, body: Sequence[tuple[Cell, ...]], remark: str) -> Tab
     return table(caption, (top, head), body, remark=remark, compact=True)
 
 
-def _average_row(rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
+def _average_row(reads: ReadRows, rows: dict[tuple[str, ...], Row]) -> tuple[Cell, ...]:
     up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
-    first = Cell("Pooled readers", "strong"), replace(classes_of(up), note=reads_of(up)), Cell("")
+    first = Cell(_together(reads), "strong"), replace(classes_of(up), note=reads_of(up)), Cell("")
     return *first, reads_cell(up), Cell(""), reads_cell(across), Cell("")
+
+
+def _together(reads: ReadRows) -> str:
+    return "Pooled readers" if len(reads.people()) > 1 else "The reader"
 
 
 def _output_row(rows: dict[tuple[str, ...], Row], output: str) -> tuple[Cell, ...]:
@@ -118,7 +122,7 @@ def threshold_table(reads: ReadRows, finding: str, at: str) -> Table:
         body.append(group(reference_title(reference), 5))
         up, across = rows.get(("sensitivity", "", READERS, "")), rows.get(("specificity", "", READERS, ""))
         if up and all(rows["sensitivity", at, o, ""]["n_cases"] == up["n_cases"] for o in mine):
-            body.append((Cell("Pooled readers", "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
+            body.append((Cell(_together(reads), "strong"), reads_cell(up), Cell(""), reads_cell(across), Cell("")))
         for o in mine:
             cells = []
             for metric in ("sensitivity", "specificity"):

@@ -19,6 +19,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     READERS,
     arm_title,
     in_sentence,
+    is_pooled,
     reader_title,
 )
 
@@ -32,6 +33,7 @@ def performance_forest(
     *,
     name: str,
     caption: str,
+    confidence: str,
 ) -> Figure | None:
     """A panel per measure, a row per reader, the readers together first; None without a number.
 
@@ -45,6 +47,8 @@ def performance_forest(
         Headings of the panels.
     name, caption : str
         Name and caption of the figure.
+    confidence : str
+        The level of the intervals.
     """
     first = [(title, rows, i == 0) for i, (title, rows) in enumerate((together, *people)) if any(map(known, rows))]
     if not first:
@@ -58,7 +62,7 @@ def performance_forest(
         )
         for title, found, strong in first
     )
-    panels = tuple(Panel(Scale(""), f"{capital(m)} (95% CI)") for m in measures)
+    panels = tuple(Panel(Scale(""), f"{capital(m)} ({confidence} CI)") for m in measures)
     plot = ForestPlot(rows, panels, (series_style(OTHER_SERIES),), "Cases")
     return panel_figure(plot, (), name=name, caption=caption)
 
@@ -86,27 +90,29 @@ def pair_forest(pair: ArmPair, metric: str, *, name: str) -> Figure | None:
         None without a number.
     """
     rows = []
-    for rater in (READERS, *pair.readers()):
+    alone = pair.one_reader(metric)
+    for rater in (*(() if alone else (READERS,)), *pair.readers()):
         levels = [pair.level(metric, arm, rater) for arm in (pair.usual, pair.new)]
         less = pair.difference(metric, rater)
         if any(map(known, (*levels, less))):
             marks = tuple(mark_of(row, i) for i, row in enumerate(levels) if known(row))
             beside = (mark_of(less, 2, signed=True),) if known(less) else (Mark(2, nan, nan, nan, "—"),)
-            title = "Mean of the readers" if rater == READERS else reader_title(rater)
+            title = pair.together(metric) if rater == READERS else reader_title(rater)
             rows.append(ForestRow(title, (marks, beside), strong=rater == READERS))
     if not rows:
         return None
     measure = capital(MEASURES[metric])
     sides = (f"← {arm_title(pair.usual)} higher", f"{arm_title(pair.new)} higher →")
     panels = (
-        Panel(Scale(""), f"{measure} (95% CI)", labels=False),
+        Panel(Scale(""), f"{measure} ({pair.confidence} CI)", labels=False),
         Panel(Scale("", null=0.0, signed=True, better=sides), minus(pair)),
     )
     plot = ForestPlot(tuple(rows), panels, (series_style(1), series_style(0), DIFFERENCE))
     caption = (
         f"{pair.title}: {MEASURES[metric]} of each reader {arm_words(pair.usual)} and {arm_words(pair.new)}, and the "
-        f"difference; reference standard: {in_sentence(pair.reference)}. The CI of the mean allows for other readers "
-        "and other cases, that of one reader for other cases."
+        f"difference; reference standard: {in_sentence(pair.reference)}. The CI of "
+        f"{'' if alone else f'the {pair.together(metric).lower()} allows for other readers and other cases, that of '}"
+        f"one reader {'allows ' if alone else ''}for other cases."
     )
     return panel_figure(plot, (arm_title(pair.usual), arm_title(pair.new)), name=name, caption=caption)
 
@@ -130,7 +136,9 @@ def curves_figure(evidence: ReportData, arms: Sequence[tuple[str, Row | None]], 
     for (arm, row), series in zip(arms, places, strict=True):
         points = pick(frame, arm=arm)
         if points.height:
-            label = f"mean AUC {fixed(row['estimate'])}" if row is not None and known(row) else ""
+            # the area under the mean curve is the mean of the AUCs, which an AUC of pooled readers is not
+            named = row is not None and known(row) and not is_pooled(row)
+            label = f"mean AUC {fixed(row['estimate'])}" if row is not None and named else ""
             drawn.append(ArmCurves(arm_title(arm), series, points, label))
     if not drawn:
         return None

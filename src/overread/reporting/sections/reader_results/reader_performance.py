@@ -38,8 +38,10 @@ from overread.reporting.sections.reader_results.reader_titles import (
     few_reads,
     in_sentence,
     in_words,
+    is_pooled,
     most_reads,
     own_reference,
+    pooling,
     reads_cell,
     reads_of,
     reference_title,
@@ -103,7 +105,7 @@ def answer(found: Sequence[ReadRows], shown: Shown) -> str:
         said = []
         for reads in fair:
             rows = {m: _known_rows(reads, reference, m) for m in _MEASURES if reference in reads.references}
-            measured = [f"{_NAMES[m]} {_range(reads, own)}" for m, own in rows.items() if own]
+            measured = [f"{_name(m, own)} {_range(reads, own)}" for m, own in rows.items() if own]
             where = "" if reads.only else f" {arm_words(reads.arm)}"
             said += [f"a {listed(measured)}{where}"] if measured else []
         if said:
@@ -111,7 +113,11 @@ def answer(found: Sequence[ReadRows], shown: Shown) -> str:
     return ""
 
 
-_NAMES = {"sensitivity": "sensitivity", "specificity": "specificity", "auc": "mean AUC"}
+def _name(metric: str, rows: Sequence[Row]) -> str:
+    """A measure of the readers together, within a sentence."""
+    if metric != "auc":
+        return metric
+    return "pooled AUC" if any(map(is_pooled, rows)) else "mean AUC"
 
 
 def _known_rows(reads: ReadRows, reference: str, metric: str) -> list[Row]:
@@ -181,7 +187,7 @@ def _remarks(evidence: ReportData, found: Sequence[ReadRows]) -> list[str]:
     if any(known(row) for reads in found for row in reads.frame.to_dicts() if row["metric"] in _MEASURES):
         said.append("Predictive values are not given: whether the cases are a sample of practice is not recorded.")
     least = next((n for reads in found if (n := few_reads(reads.frame))), None)
-    said += [f"Readers with fewer than {least} reads with or without the finding have no CI."] if least else []
+    said += [f"A rate of a reader with fewer than {least} reads of its class has no CI."] if least else []
     return [*said, *_weights(found), *_refused(evidence)]
 
 
@@ -235,16 +241,12 @@ def _reference_notes(found: Sequence[ReadRows]) -> list[Block]:
 
 
 def _weights(found: Sequence[ReadRows]) -> list[str]:
-    """How reads were pooled, from the notes of the pooled rows."""
-    pooled = [
-        r
-        for reads in found
-        for r in reads.frame.to_dicts()
-        if r["rater"] == READERS and r["metric"] == "sensitivity" and not r["at"]
-    ]
-    if any(reads_of(row) for row in pooled):
-        return ["“Pooled readers”: each read has the same weight; a reader with more reads counts more."]
-    return ["“Pooled readers”: reads are weighted by the sampling weights of their cases."] if pooled else []
+    """How reads were pooled."""
+    words = {
+        "equal": "“Pooled readers”: each read has the same weight; a reader with more reads counts more.",
+        "weighted": "“Pooled readers”: reads are weighted by the sampling weights of their cases.",
+    }
+    return [words[how]] if (how := pooling(found)) else []
 
 
 def measures_of(reads: ReadRows, finding: str) -> list[str]:
@@ -278,7 +280,9 @@ def _together_table(found: Sequence[ReadRows], compared: Shown) -> Table | None:
         "Reference standard", *(["Arm"] if several else []), "Present / absent", *(_TITLES[m] for m in shown)
     )
     others = any(OTHERS in reads.references for reads in found)
-    pooled = "Pooled reads, with bootstrap CIs; the comparison of arms has the mean of the readers, with t intervals."
+    pooled = (
+        "Pooled reads, with bootstrap CIs; the comparison of arms treats readers and cases as random, with t intervals."
+    )
     graded = all(reads.graded(f) for reads in found for f in reads.findings)
     remark = " ".join(t for t in (OTHERS_COUNT if others else "", pooled if compared and not graded else "") if t)
     return table("Readers together, by reference standard, with CIs.", (titles,), body, remark=remark)
@@ -316,4 +320,6 @@ def _forest(reads: ReadRows, finding: str, reference: str) -> Figure | None:
     caption = f"{caption}{in_sentence(reference)}."
     name = f"readers-{reads.arm}-{finding}-{reference}"
     first = (together_title(all_of_them), all_of_them)
-    return performance_forest(people, first, [_TITLES[m] for m in shown], name=name, caption=caption)
+    return performance_forest(
+        people, first, [_TITLES[m] for m in shown], name=name, caption=caption, confidence=reads.confidence
+    )

@@ -36,9 +36,10 @@ from overread.reporting.sections.reader_results.reader_titles import (
     few_reads,
     in_sentence,
     in_words,
+    most_cases,
     output_title,
     point_title,
-    reads_of,
+    pooling,
     reference_title,
     with_calls,
 )
@@ -81,15 +82,10 @@ def _alone(evidence: ReportData, found: list[ReadRows]) -> Section:
 def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
     """Remarks on the comparison with readers."""
     people = reads.frame.filter(pl.col("arm") == reads.arm, pl.col("rater") != READERS)["rater"].n_unique()
-    whole = (
-        pl.col("reference") != "majority of the others"
-    )  # there a case can be present for one reader, absent for another
-    cases = reads.frame.filter(whole)["n_cases"].max()
+    cases = most_cases(reads)
     said = [
-        f"{plural(people, 'reader')}; at most {count(cases)} cases per estimate. {_pooling(reads)}",
-        "The calls of a reader give one pair of sensitivity and specificity, not a curve: the model is "
-        "compared with it "
-        "at the same specificity or at the same sensitivity, and its AUC is not compared with such points.",
+        f"{plural(people, 'reader')}; at most {count(cases)} cases per estimate.{_pooling(reads)}",
+        *_compared(reads),
         "Predictive values are not given: if the read cases were selected, they would apply to that selection only.",
     ]
     if not evidence.cast.raters:  # nothing is compared with a model
@@ -118,14 +114,38 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
 
 
 def _pooling(reads: ReadRows) -> str:
-    """How reads were pooled: with sampling weights, rows of the pooled readers do not carry the number of reads."""
-    pooled = reads.frame.filter(pl.col("rater") == READERS, pl.col("metric") == "sensitivity")
-    if any(reads_of(row) for row in pooled.to_dicts()):
-        return (
-            "Pooled readers: each read has the same weight. For a model, each case is weighted by its number of reads, "
-            "so that models and readers are evaluated on the same cases with the same weights."
+    """How reads were pooled; "" where no read was, and of one reader, who has the reads alone."""
+    if len(reads.people()) < 2:
+        return ""
+    words = {
+        "equal": " Pooled readers: each read has the same weight. For a model, each case is weighted by its number of "
+        "reads, so that models and readers are evaluated on the same cases with the same weights.",
+        "weighted": " Pooled readers: reads are weighted by the sampling weights of their cases, and so are the cases "
+        "of a model.",
+    }
+    return words.get(pooling([reads]), "")
+
+
+def _compared(reads: ReadRows) -> list[str]:
+    """How models are compared: with calls at their rates, with grades by the AUC."""
+    said = []
+    if pooling([reads]):
+        said.append(
+            "The calls of a reader give one pair of sensitivity and specificity, not a curve: the model is compared "
+            "with it at the same specificity or at the same sensitivity, and its AUC is not compared with such points."
         )
-    return "Pooled readers: reads are weighted by the sampling weights of their cases, and so are the cases of a model."
+    grades = [f for f in reads.findings if reads.graded(f)]
+    uncalled = [f for f in grades if not reads.pooled(f)]
+    if grades:
+        said.append("The grades of a reader give an AUC: that of the model is compared with the mean of the readers.")
+    if uncalled:
+        known_cutoff = all(map(reads.cutoff, uncalled))
+        rates = "" if known_cutoff else " The rates of the readers alone need a cutoff of the grades (rating_cutoffs)."
+        said.append(
+            "Of grades alone the model is not compared with the readers at their sensitivity or specificity: that "
+            f"needs calls, present or absent.{rates}"
+        )
+    return said
 
 
 def _overview(reads: ReadRows) -> list[Block]:
@@ -192,7 +212,7 @@ def _by_finding(evidence: ReportData, reads: ReadRows) -> list[Block]:
     reference = reads.references[0]
     figure = _figure(evidence, reads, found, (reference,))
     blocks: list[Block] = [Paragraph(f"By {in_sentence(reference)}", kind="heading"), *figure]
-    if ranked := [f for f in found if reads.ranked(f)]:
+    if ranked := [f for f in found if reads.ranked(f) and reads.pooled(f)]:
         blocks.append(first_reference_table(reads, ranked))
     for f in found:
         every = _comparison(evidence, reads, f)
@@ -204,7 +224,7 @@ def _by_finding(evidence: ReportData, reads: ReadRows) -> list[Block]:
 
 def _comparison(evidence: ReportData, reads: ReadRows, finding: str) -> list[Block]:
     """A finding under every reference standard: the figure and the table."""
-    matched = [matched_table(reads, finding)] if reads.ranked(finding) else []
+    matched = [matched_table(reads, finding)] if reads.ranked(finding) and reads.pooled(finding) else []
     decided = [threshold_table(reads, finding, DECISION)] if reads.decided(finding) else []
     return [*_figure(evidence, reads, (finding,), reads.references), *matched, *decided]
 
@@ -265,7 +285,7 @@ def _caption(reads: ReadRows, findings: Sequence[str], references: Sequence[str]
     whose = f"each of {drawn}" if reads.undrawn else "each model"
     per = f"finding; reference standard: {in_sentence(references[0])}" if several else "reference standard"
     least = few_reads(reads.frame.filter(pl.col("finding").is_in(findings)))
-    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, without CI." if few else ""
+    hollow = f" Hollow grey points: readers with fewer than {least} reads of a class, drawn without CI." if few else ""
     left_out = " The other models are in the tables." if reads.undrawn else ""
     decided = any(reads.decided(f) for f in findings)
     if not any(reads.ranked(f) for f in findings):

@@ -30,6 +30,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     arm_title,
     classes_of,
     in_sentence,
+    is_pooled,
     output_title,
     point_title,
     reader_title,
@@ -78,13 +79,15 @@ def others_blocks(reads: ReadRows, finding: str, *, alone: bool = False) -> list
         tables = _uncertain_alone(reads, finding)
         return [appendix(f"{title}: handling of uncertain calls", tuple(tables))] if tables else []
     made = (
-        (f"{title}: AUCs of graded reads", _graded(reads, finding)),
         (f"{title}: readers below the curve", _below(reads, finding)),
         (f"{title}: pairwise F1", _pairwise(reads, finding)),
         (f"{title}: handling of uncertain calls", _uncertain(reads, finding)),
         (f"{title}: each reader", _every(reads, finding)),
     )
-    return [appendix(words, tuple(blocks)) for words, blocks in made if blocks]
+    graded: list[Block] = [*_graded(reads, finding)]
+    if reads.pooled(finding) and graded:  # else it is the only comparison with a model, and is not folded
+        graded = [appendix(f"{title}: AUCs of graded reads", tuple(graded))]
+    return [*graded, *(appendix(words, tuple(blocks)) for words, blocks in made if blocks)]
 
 
 def _graded(reads: ReadRows, finding: str) -> list[Table]:
@@ -210,7 +213,8 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
     rows = by(pick(reads.frame, finding=finding, reference=reference), "metric", "at", "rater")
     cutoff = reads.cutoff(finding)
     own = [(m, cutoff if m != "auc" else "") for m in ("sensitivity", "specificity", "auc")]
-    people = (*reads.readers(finding), READERS)
+    people = reads.readers(finding)
+    people = (*people, READERS) if len(people) > 1 else people  # all reads of one reader are the reader's own
     shown = [(m, at) for m, at in own if any((m, at, r) in rows for r in people if r != READERS)]
     extra = _extra(reads, finding, reference, rows)
     body = []
@@ -234,7 +238,8 @@ def reader_table(reads: ReadRows, finding: str, reference: str) -> Table | None:
 
 def together_title(rows: Sequence[Row | None]) -> str:
     """What the numbers of all readers are: of their pooled reads, or their mean."""
-    return "Mean of the readers" if any(row and value_at(row["at"], "test") for row in rows) else "Pooled readers"
+    tested = any(row and value_at(row["at"], "test") for row in rows)
+    return "Mean of the readers" if tested and not any(map(is_pooled, rows)) else "Pooled readers"
 
 
 def _mean(rows: dict[Any, Any], metric: str, reader: str) -> Row | None:

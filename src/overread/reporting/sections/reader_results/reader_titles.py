@@ -21,6 +21,7 @@ from overread.reporting.report_data import (
     Row,
     at_title,
     at_values,
+    confidence_of,
     finding_heading,
     natural,
     once,
@@ -30,7 +31,8 @@ from overread.reporting.report_data import (
 )
 
 READERS = "(readers)"
-_OWN = ("sensitivity", "specificity", "auc")  # what a single reader has
+_RATES = ("sensitivity", "specificity")
+_OWN = (*_RATES, "auc")  # what a single reader has
 MAJORITY, OTHERS, DAWID_SKENE = "majority", "majority of the others", "dawid-skene"
 CALL_RATE = "call_rate=readers"  # the threshold where the model calls present as often as the readers do
 FEW_READS = "few_reads"
@@ -90,6 +92,12 @@ class ReadRows:
     only: bool = True  # whether there are reads of this arm only
     named: frozenset[str] = frozenset()  # labels made by readers who are named, and not judged by them
     undrawn: frozenset[str] = frozenset()  # models that figures leave out, because there are many
+    compared: frozenset[str] = frozenset()  # findings in which arms are compared
+
+    @property
+    def confidence(self) -> str:
+        """The level of the intervals: `95%`."""
+        return confidence_of(self.every)
 
     def heading(self, finding: str) -> str:
         """How a finding is headed."""
@@ -109,6 +117,11 @@ class ReadRows:
         return {
             f: tuple(sorted(own, key=lambda r: place.get(r.partition(" [")[0], len(place)))) for f, own in names.items()
         }
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The findings with results on the page: with models, those that one scores or in which arms are compared."""
+        return tuple(f for f in self.findings if self.outputs(f) or f in self.compared) or self.findings
 
     def decided(self, finding: str) -> tuple[str, ...]:
         """The outputs that are decisions without scores, which cannot be set to a rate of the readers."""
@@ -148,6 +161,15 @@ class ReadRows:
         mine = pick(self.frame, finding=finding, metric="auc", arm=self.arm)
         return bool(mine.filter(pl.col("estimate").is_not_nan()).height)
 
+    def pooled(self, finding: str) -> bool:
+        """Whether the reads were pooled, which needs calls: grades are not, with a cutoff or without."""
+        return finding in self.pooled_rates["finding"]
+
+    @cached_property
+    def pooled_rates(self) -> pl.DataFrame:
+        """Sensitivity and specificity of the pooled reads."""
+        return self.frame.filter(pl.col("rater") == READERS, pl.col("metric").is_in(_RATES), pl.col("at") == "")
+
     @property
     def stated(self) -> tuple[str, ...]:
         """The reference standards that are labels, not derived from the reads."""
@@ -180,6 +202,7 @@ def arms(evidence: ReportData) -> list[ReadRows]:
     rows = with_calls(rows)
     found = []
     levels = arm_order(evidence, rows["level"].unique().to_list())
+    compared = frozenset(rows.filter(pl.col("contrast").str.starts_with("arm:"))["finding"])
     for arm in levels:
         every = pick(rows, level=arm)
         policy = str(evidence.config.get("uncertain_calls") or "")
@@ -193,19 +216,22 @@ def arms(evidence: ReportData) -> list[ReadRows]:
         shown = references(evidence, _with_results(frame))
         models, only = evidence.cast.raters, len(levels) == 1
         named, undrawn = _made_by_named(evidence) - made, frozenset(models) - {*drawn_models(evidence)}
-        found.append(
-            ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, only, named, undrawn)
-        )
+        more = (only, named, undrawn, compared)
+        found.append(ReadRows(arm, policy, every, frame, shown, names, made, models, evidence.vocabulary, *more))
     return found
 
 
 def _with_results(frame: pl.DataFrame) -> list[str]:
     """The labels, and of the derived references those with a number: one that is not identified gives no results.
 
-    One under which arms are not compared stays, so that the comparison of arms gives the reason.
+    Beside models the number is of a finding that a model scores: the page shows no others. One under which arms are not
+    compared stays, so that the comparison of arms gives the reason.
     """
     labels = [r for r in frame["reference"].unique() if r not in DERIVED]
-    shown = pl.col("estimate").is_not_nan() | pl.col("contrast").str.starts_with("arm:")
+    scored = pick(frame, arm="model")["finding"].unique()
+    number = pl.col("estimate").is_not_nan()
+    number = number & pl.col("finding").is_in(scored.implode()) if scored.len() else number
+    shown = number | pl.col("contrast").str.starts_with("arm:")
     derived = frame.filter(pl.col("reference").is_in([*DERIVED]) & shown)["reference"].unique()
     return [*labels, *derived] if set(labels) - {""} or derived.len() else frame["reference"].unique().to_list()
 
@@ -233,7 +259,7 @@ def most_cases(reads: ReadRows) -> int:
 
     Under the majority of the others a case can be present for one reader and absent for another, and counts twice.
     """
-    rows = reads.frame.filter(pl.col("reference") != OTHERS)
+    rows = reads.frame.filter(pl.col("reference") != OTHERS, pl.col("finding").is_in(list(reads.shown)))
     return max((int(n) for n in rows["n_cases"].drop_nulls()), default=0)
 
 
@@ -332,6 +358,11 @@ def output_title(rater: str) -> str:
     return model + bracket + mapping.replace("_", " ")
 
 
+def is_pooled(row: Row | None) -> bool:
+    """Whether a number of the readers together is of reads that were pooled from readers with unequal numbers."""
+    return code_of(row, "readers_pooled") is not None
+
+
 def classes_of(row: Row | None) -> Cell:
     """How many cases are present and absent; nothing of several readers under the majority of the others.
 
@@ -363,7 +394,7 @@ def reads_cell(row: Row | None, *, digits: int = 3, signed: bool = False) -> Cel
     below = f"{expected['n']:.1f} expected cases" if expected else ""
     once = REFERENCE_NOTES if known(row) else ()  # of a missing number they may be the reason
     notes = notes_but(row, *_SHOWN, *_EXPECTED, *once, FEW_READS)
-    few = [f"no CI: fewer than {code['least']} reads of a class" for code in codes_of(row) if code.name == FEW_READS]
+    few = [f"no CI: fewer than {code['least']} reads of the class" for code in codes_of(row) if code.name == FEW_READS]
     unreliable = code_of(row, "few_expected_cases")
     few += [f"fewer than {unreliable['least']} expected cases: unreliable"] if unreliable else []
     return replace(cell, note=below, notes=(*few, *notes))
@@ -375,6 +406,15 @@ def reads_of(row: Row | None) -> str:
     return codes.render("notes", code) if code else ""
 
 
+def pooling(found: Iterable[ReadRows]) -> str:
+    """How reads were pooled: "equal" weights, "weighted" by the sampling weights of the cases, or "" without any.
+
+    Only rows of reads with equal weights carry the number of reads.
+    """
+    rows = [row for reads in found for row in reads.pooled_rates.to_dicts() if known(row)]
+    return "" if not rows else "equal" if any(map(reads_of, rows)) else "weighted"
+
+
 def threshold_of(row: Row) -> str:
     """The threshold of a row, "" where its note has none."""
     code = code_of(row, "threshold_value")
@@ -383,14 +423,23 @@ def threshold_of(row: Row) -> str:
 
 def most_reads(rows: pl.DataFrame) -> str:
     """How many readers, reads and cases the rows of an arm are based on, in words."""
-    single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model")
+    own = pl.col("n_cases").is_not_null() & (pl.col("contrast") == "")  # reads of the arm, and no difference of arms
+    single = rows.filter(pl.col("rater") != READERS, pl.col("arm") != "model", own)
     second = {value_at(at, "reader") for at in single["at"].unique()}  # of a pair, in the rows of agreement
     people = len({*single["rater"], *second} - {""})
-    pooled = {int(str(code["n"])) for row in _with_notes(rows) if (code := code_of(row, "reads_pooled"))}
+    found = rows.select("note_codes", "n_cases").unique(maintain_order=True).to_dicts()
+    pooled = [(int(str(code["n"])), r["n_cases"] or 0) for r in found if (code := code_of(r, "reads_pooled"))]
     cases = max((n for n in rows.filter(pl.col("reference") != OTHERS)["n_cases"] if n is not None), default=None)
-    reads = f"{count(max(pooled))} reads of " if pooled else ""
+    if not cases:
+        return plural(people, "reader")
+    reads, read_cases = max(pooled, default=(0, 0))
     unit = "cases" if cases != 1 else "case"
-    return plural(people, "reader") + (f"; at most {reads}{count(cases)} {unit} per estimate" if cases else "")
+    most = f"{count(cases)} {unit}"
+    if reads and read_cases == cases:
+        most = f"{count(reads)} reads of {most}"
+    elif reads:  # of one estimate the reads, of another the cases
+        most = f"{count(reads)} reads (of {plural(read_cases, 'case')}) and at most {most}"
+    return f"{plural(people, 'reader')}; at most {most} per estimate"
 
 
 def _with_notes(rows: pl.DataFrame) -> list[Row]:
@@ -398,7 +447,7 @@ def _with_notes(rows: pl.DataFrame) -> list[Row]:
 
 
 def few_reads(rows: pl.DataFrame) -> int | None:
-    """The number of reads of a class below which a reader has no interval, where a reader has so few."""
+    """The number of reads of a class below which its rate has no interval, where a reader has so few."""
     found = {code["least"] for row in _with_notes(rows) if (code := code_of(row, FEW_READS))}
     return int(str(next(iter(found)))) if found else None
 

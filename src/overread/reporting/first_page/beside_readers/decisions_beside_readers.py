@@ -9,14 +9,14 @@ from overread.reporting.figures.forest_drawing import ForestPlot, ForestRow, Pan
 from overread.reporting.figures.forest_plots import mark_of, panel_figure
 from overread.reporting.first_page.first_page_parts import (
     MARK_TERM,
-    POOLED_TERM,
     RATES_TERM,
     FirstPage,
     first_rows,
     interval_term,
     number_cell,
+    pooled_term,
 )
-from overread.reporting.number_format import listed, number
+from overread.reporting.number_format import listed
 from overread.reporting.report_data import ReportData
 from overread.reporting.sections.reader_results.given_decisions import (
     RATES,
@@ -29,6 +29,7 @@ from overread.reporting.sections.reader_results.reader_titles import (
     ReadRows,
     in_sentence,
     output_title,
+    pooling,
     reference_title,
 )
 
@@ -41,7 +42,6 @@ _WITHOUT_CURVE = (
 
 def decisions_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPage:
     """The page of models of which all gave decisions, and readers."""
-    level = next((number(c) for c in reads.frame["confidence"] if c), 0.95)
     models = list(dict.fromkeys(o.partition(" [")[0] for f in reads.findings for o in reads.decided(f)))
     who = listed(models) if len(models) <= _SPELLED else f"{len(models)} models"
     return FirstPage(
@@ -54,7 +54,7 @@ def decisions_and_readers_page(evidence: ReportData, reads: ReadRows) -> FirstPa
         _figure(reads, models),
         decisions_table(reads),
         _detail(reads),
-        (POOLED_TERM, RATES_TERM, interval_term(level), MARK_TERM),
+        (pooled_term(pooling([reads])), RATES_TERM, interval_term(reads.confidence), MARK_TERM),
     )
 
 
@@ -64,7 +64,7 @@ def decisions_table(reads: ReadRows) -> Table | None:
     body = _body(reads, reference)
     if not body:
         return None
-    note = f"By {in_sentence(reference)}, with 95% interval; differences are model minus readers."
+    note = f"By {in_sentence(reference)}, with {reads.confidence} interval; differences are model minus readers."
     return first_rows(Table("Decisions beside the pooled readers", (_head(),), tuple(body), note=note), "rows")
 
 
@@ -113,7 +113,7 @@ def _figure(reads: ReadRows, models: list[str]) -> Figure | None:
         ForestPlot(tuple(rows), panels, styles),
         (),
         name="answer",
-        caption="Line: 95% interval for readers and patients like these.",
+        caption=f"Line: {reads.confidence} interval for readers and patients like these.",
         title="Each model and the pooled readers: sensitivity and specificity",
         note=f"Decisions as given, without scores; by {in_sentence(reference)}.",
     )
@@ -125,9 +125,8 @@ def _detail(reads: ReadRows) -> tuple[Table, ...]:
     for reference in reads.references:
         if own := _body(reads, reference):
             body += [group(reference_title(reference), 5), *own]
-    caption = (
-        "Decisions and pooled readers, by reference standard, with 95% interval; differences: model minus readers."
-    )
+    caption = f"Decisions and pooled readers, by reference standard, with {reads.confidence} interval"
+    caption += "; differences: model minus readers."
     return (table(caption, (_head(),), body),) if body else ()
 
 

@@ -1,0 +1,1 @@
+"""First pages of models beside readers, where the sensitivity at the readers' specificity is not compared."""
