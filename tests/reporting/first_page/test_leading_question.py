@@ -131,6 +131,10 @@ def test_the_caption_names_the_pair_of_which_no_difference_remains(evidence_fold
     rows += [row("auc_difference", 0.01, -0.1, 0.1, finding=f, **more) | {"p_adjusted": 1.0} for f in ("edema", "mass")]
     _, page = page_of(evidence_folder, rows)
     assert "(Holm) no difference between acme and beta remains at the 5% level." in page.figure.caption
+    rows = [r | {"confidence": 0.9} | ({"p_adjusted": 0.07} if r["finding"] == "edema" else {}) for r in rows]
+    evidence, page = page_of(evidence_folder, rows)
+    assert "remains for 1 of 2 findings at the 10% level: pulmonary edema." in page.figure.caption
+    assert section_answers.comparison(evidence).endswith("; Holm-adjusted P below 0.1 for 1 of 2 findings.")
 
 
 def test_a_model_that_left_cases_unscored_has_its_own_cases_in_the_table(evidence_folder):
