@@ -125,6 +125,16 @@ def test_a_difference_that_could_not_be_computed_is_counted(evidence_folder):
     )
 
 
+def test_the_page_of_a_weighted_sample_says_that_its_numbers_are_weighted(evidence_folder):
+    evidence = read_evidence(evidence_folder(models(0.82, 0.81), joined=joined(["c1", "c2", "c3"], [])), {})
+    assert "weighted" not in leading_page(evidence).more
+    drawn = replace(evidence, joined=evidence.joined.with_columns(weight=pl.Series([1.0, 9.0, 1000.0])))
+    assert leading_page(drawn).more.endswith(
+        "Cases are weighted by the inverse of their sampling probability (3 stand for 1,010); counts of cases are not "
+        "weighted."
+    )
+
+
 def test_the_caption_names_the_pair_of_which_no_difference_remains(evidence_folder):
     rows = models(0.82, 0.81)
     more = {"analysis": "comparison", "rater": "acme", "contrast": "rater:beta"}
