@@ -98,8 +98,8 @@ def differences(*values):
     [
         (
             ((0.0, math.nan, math.nan), (0.712, 0.65, 0.77)),
-            "acme and m0 have the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); acme lies +0.712 above m1, "
-            "with the whole interval above 0.",
+            "acme and m0 have the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); acme lies +0.712 (+0.650 to "
+            "+0.770) above m1.",
         ),
         (
             ((0.1, math.nan, math.nan), (0.2, 0.1, 0.3), (0.3, -0.1, 0.7)),

@@ -28,6 +28,7 @@ from overread.evaluation.context.estimate_rows import (
     mean_row,
     not_estimable,
     row,
+    without_zero_width,
 )
 from overread.evaluation.context.patient_draws import RaterCases, auc_replicates
 from overread.evaluation.context.score_matrix import Bools, Floats
@@ -71,7 +72,8 @@ def _pair(
     areas: Mapping[str, dict[Part, tuple[AucTerm, AucTerm]]],
 ) -> list[Row]:
     differences = [(f, _noted(context, a, b, f, population, pairs), pairs) for f, pairs in areas.items() if pairs]
-    family = f"{a} against {b}, {population.name}: {tables.counted(len(differences), 'findings')}"
+    tested = sum(estimate.p == estimate.p for _, estimate, _ in differences)
+    family = f"{a} against {b}, {population.name}: {tables.counted(tested, 'findings')}" if tested else ""
     adjusted = holm([e.p for _, e, _ in differences]) if differences else np.empty(0)
     rows = []
     for (finding, estimate, pairs), p in zip(differences, adjusted, strict=True):
@@ -124,7 +126,7 @@ def _noted(
     pairs: dict[Part, tuple[AucTerm, AucTerm]],
 ) -> Estimate:
     """Return the difference with a note on the aggregation over sites."""
-    estimate = _difference(context, a, b, finding, pairs)
+    estimate = without_zero_width(_difference(context, a, b, finding, pairs))
     return add_notes(estimate, population_note(context, population, [a, b], over=[finding]))
 
 

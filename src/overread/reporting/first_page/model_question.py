@@ -191,14 +191,15 @@ def _others(means: ModelMeans, first: str, others: Sequence[str], population: st
     above = sum(side(r) > 0 for r in rows if bounded(r))
     ends = [fixed(value, signed=True) for value in (low, high)]
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-    whom = others[0] if len(others) == 1 else "the others"
+    if len(others) == 1:
+        return f"; {subject} lies {spelled(rows[0], signed=True, level=False)} above {others[0]}"
     open_ended, missing = sum(not bounded(r) for r in rows), len(others) - len(rows)
     without = [f"{open_ended} without an interval"] if open_ended else []
     without += [f"{missing} without a difference"] if missing else []
     told = f" ({', '.join(without)})" if without else ""
-    if len(others) == 1:
-        return f"; {subject} lies {span} above {whom}{', with the whole interval above 0' if above else ''}{told}"
-    return f"; {subject} lies {span} above {whom}, with the whole interval above 0 for {above} of {len(others)}{told}"
+    return (
+        f"; {subject} lies {span} above the others, with the whole interval above 0 for {above} of {len(others)}{told}"
+    )
 
 
 def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
