@@ -17,10 +17,16 @@ def test_identical_scores_have_no_p_value_and_do_not_count_as_a_test():
     )
     edema, mass, other = (truth + rng.normal(size=40) for _ in range(3))
     scores = [("acme", "edema", edema), ("acme", "mass", mass), ("copy", "edema", edema), ("copy", "mass", other)]
+    scores += [("twin", "edema", edema), ("twin", "mass", mass)]
     predictions = pl.concat(
         pl.DataFrame({"case_id": cases, "finding": f, "model": m, "score": s}) for m, f, s in scores
     )
     found = evaluate(None, labels, predictions, CONFIG, rng=0).estimates.filter(analysis="comparison")
+    mean = found.filter(finding="(mean)", rater="acme", contrast="rater:twin").row(0, named=True)
+    assert mean["estimate"] == 0.0
+    assert np.isnan(mean["p"])
+    assert "p_from_influence_values" not in mean["note_codes"]
+    found = found.filter(rater="acme", contrast="rater:copy")
     same, tested = (found.filter(finding=f).row(0, named=True) for f in ("edema", "mass"))
     assert (same["estimate"], same["note_codes"]) == (0.0, "zero_variance_no_ci")
     assert np.isnan([same["p"], same["p_adjusted"]]).all()

@@ -168,11 +168,12 @@ def _macro(
     for pairs in used.values():
         share = 1 / (len(used) * len(pairs))
         terms += [t for p in pairs.values() for t in ((share, p[0]), (-share, p[1]))]
-    estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0)
-    wald = codes.NONE
+    linear = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0)
+    estimate, wald = without_zero_width(linear), codes.NONE
     if not over_pairs(context, population):
         estimate = replace(_percentiles(context, a, b, used), p=estimate.p)
-        wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
+        tested = len(used) > 1 and estimate.p == estimate.p
+        wald = codes.note("p_from_influence_values") if tested else codes.NONE
     sites = population_note(context, population, [a, b], over=list(used))
     estimate = add_notes(estimate, wald, macro_note(context, list(used), ranked_by=[a, b]), sites)
     test, confidence = {"null": 0.0}, context.config.confidence
