@@ -294,7 +294,8 @@ def _over_findings(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]
     rows.sort(key=lambda each: number(each[1]["estimate"]))
     ends = [f"{fixed(r['estimate'], signed=True)} ({in_words(title)})" for title, r in (rows[0], rows[-1])]
     clear = _clear([row for _, row in rows])
-    return [f"Over {len(rows)} findings the difference runs from {ends[0]} to {ends[1]}, with {clear}."]
+    what = f"the difference in {MEASURES[metric]}, {minus(first)},"
+    return [f"Over {len(rows)} findings {what} runs from {ends[0]} to {ends[1]}, with {clear}."]
 
 
 def _clear(rows: Sequence[Row]) -> str:

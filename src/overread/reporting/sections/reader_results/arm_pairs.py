@@ -254,12 +254,14 @@ def _best(rows: Iterable[Row]) -> Row | None:
 def arm_words(arm: str) -> str:
     """An arm within a sentence; whose help an aided reader had is not known from the name of the arm.
 
-    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("cine"), arm_words("2")
-    ('in unaided reading', 'in aided reading (score, map)', 'with cine', 'in arm 2')
+    >>> arm_words("unaided"), arm_words("aided:score+map"), arm_words("cine"), arm_words("2"), arm_words("without AI")
+    ('in unaided reading', 'in aided reading (score, map)', 'with cine', 'in arm 2', 'without AI')
     """
     kind, _, help_of = arm.partition(":")
     if kind in ("aided", "unaided"):
         return f"in {kind} reading" + (f" ({help_of.replace('+', ', ')})" if help_of else "")
+    if arm.lower().startswith(("with ", "without ")):
+        return arm
     return f"in {arm_title(arm)}" if arm.isdigit() else f"with {arm}"
 
 
