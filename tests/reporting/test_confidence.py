@@ -13,7 +13,7 @@ import pytest
 import overread as ov
 
 SOURCE = Path(__file__).parents[2] / "src" / "overread"
-LEVEL = re.compile(r"\b9[05]\s?% (interval|CI|confidence)")
+LEVEL = re.compile(r"\b9[05]\s?% (interval|CI|confidence)|\b\d+\s?% level|\bP (below|<|of less than) 0\.")
 
 
 def stated(source: str) -> list[str]:
@@ -34,6 +34,20 @@ def test_no_text_of_the_report_states_a_level():
     texts = [*(SOURCE / "codes/text").glob("*.toml"), *(SOURCE / "reporting").rglob("*.j2")]
     assert [file.name for file in texts if LEVEL.search(file.read_text(encoding="utf-8"))] == []
     assert stated('"""Of 95% interval."""\nx = f"With {y} 95% interval."') == [" 95% interval."]
+    assert stated('x = "at the 5% level"\ny = f"Holm-adjusted P below 0.05 for {n}"') != []
+
+
+def compared(source: str) -> list[str]:
+    """The comparisons of P values with a number that the source states."""
+    found = (n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Compare))
+    texts = [ast.unparse(n) for n in found if any(isinstance(c, ast.Constant) and c.value for c in n.comparators)]
+    return [t for t in texts if "'p_adjusted'" in t or "'p'" in t]
+
+
+def test_no_p_value_is_counted_at_a_level_of_the_source():
+    files = sorted((SOURCE / "reporting").rglob("*.py"))
+    assert {file.name: found for file in files if (found := compared(file.read_text(encoding="utf-8")))} == {}
+    assert compared('clear = sum(number(r["p_adjusted"]) < 0.05 for r in rows)') == ["number(r['p_adjusted']) < 0.05"]
 
 
 @pytest.mark.slow

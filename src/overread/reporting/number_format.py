@@ -74,13 +74,15 @@ def limit(value: Any, digits: int = 3, *, signed: bool = False) -> str:
 
     >>> limit(-0.0004, signed=True), limit(0.0, signed=True)
     ('−0.0004', '0.000')
-    >>> limit(1e-6), limit(-1e-6, signed=True)
-    ('<0.0001', '>−0.0001')
+    >>> limit(1e-6), limit(-1e-6), limit(1e-6, signed=True), limit(-1e-6, signed=True)
+    ('<0.0001', '>−0.0001', '+0.0000', '−0.0000')
     """
     x = number(value)
     if isfinite(x) and abs(x) > _ROUNDING and not float(f"{abs(x):.{digits}f}"):
         if float(f"{abs(x):.{digits + 1}f}"):
             return fixed(x, digits + 1, signed=signed)
+        if signed:
+            return f"{'+' if x > 0 else _MINUS}{0:.{digits + 1}f}"
         least = f"{10 ** -(digits + 1):.{digits + 1}f}"
         return f"<{least}" if x > 0 else f">{_MINUS}{least}"
     return fixed(x, digits, signed=signed)

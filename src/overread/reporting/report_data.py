@@ -223,6 +223,15 @@ def confidence_of(rows: pl.DataFrame) -> str:
     return " and ".join(f"{100 * level:g}%" for level in levels or [0.95])
 
 
+def error_rate(rows: Iterable[Row]) -> float:
+    """The level of tests that goes with the intervals of these rows, below which a P value is counted.
+
+    >>> error_rate([{"confidence": None}, {"confidence": 0.9}]), error_rate([])
+    (0.1, 0.05)
+    """
+    return round(1 - next((number(row["confidence"]) for row in rows if row.get("confidence")), 0.95), 9)
+
+
 @once
 def weighted_sample(evidence: ReportData) -> tuple[int, int] | None:
     """Sizes of a weighted sample of test cases and of the population it stands for; None if weights are equal."""

@@ -36,6 +36,13 @@ def test_an_interval_of_zero_width_is_none():
     assert codes.decode(made["note_codes"])[0].name == "zero_variance_no_ci"
 
 
+def test_without_a_variance_there_is_no_p_value():
+    estimate = Estimate(0.0, low=0.0, high=0.0, se=0.0, p=1.0)
+    made = row(PLACE, Metric.AUC_DIFFERENCE, estimate, test={"p_adjusted": 1.0, "null": 0.0})
+    assert np.isnan([made["p"], made["p_adjusted"]]).all()
+    assert made["null"] == 0.0
+
+
 def test_an_estimate_without_interval_keeps_its_own_reason():
     made = row(PLACE, Metric.AUC, Estimate(0.7, note=codes.note("no_second_reader")))
     assert made["note"] == str(codes.note("no_second_reader"))

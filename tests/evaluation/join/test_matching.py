@@ -112,6 +112,16 @@ def test_missing_predictions_are_refused_and_counted_where_allowed():
     assert made.account.filter(stage="unmatched")["examples"].to_list() == ["i3 edema"]
 
 
+def test_cases_without_the_score_of_a_finding_are_counted_apart_from_those_without_any():
+    mass = [(labels(), predictions({"i1": 0.9, "i2": 0.1})), (labels(), predictions({"i1": 0.4}))]
+    truth, given = (pl.concat([a, b.with_columns(finding=pl.lit("mass"))]) for a, b in zip(*mass, strict=True))
+    made = join_tables(images(), truth, given, EvaluationConfig(missing_allowed={"scores": 0.7}))
+    assert made.account.filter(stage="unmatched").select("reason", "count", "examples").rows() == [
+        ("labelled, but not scored by acme (33% of 3)", 1, "i3 edema; i3 mass"),
+        ("labelled, but without a score of acme for mass (33% of 3)", 1, "i2 mass"),
+    ]
+
+
 def test_members_of_an_ensemble_do_not_repeat_its_missing_scores():
     part = {"i1": 0.9, "i2": 0.1}
     given = pl.concat([predictions(part), predictions(part, model="seed1"), predictions({"i1": 0.9}, model="seed2")])

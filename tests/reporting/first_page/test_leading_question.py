@@ -98,8 +98,8 @@ def differences(*values):
     [
         (
             ((0.0, math.nan, math.nan), (0.712, 0.65, 0.77)),
-            "acme and m0 have the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); acme lies +0.712 above m1, "
-            "with the whole interval above 0.",
+            "acme and m0 have the highest mean AUC, 0.856 (95% interval 0.830 to 0.880); acme lies +0.712 (+0.650 to "
+            "+0.770) above m1.",
         ),
         (
             ((0.1, math.nan, math.nan), (0.2, 0.1, 0.3), (0.3, -0.1, 0.7)),
@@ -125,12 +125,26 @@ def test_a_difference_that_could_not_be_computed_is_counted(evidence_folder):
     )
 
 
+def test_the_page_of_a_weighted_sample_says_that_its_numbers_are_weighted(evidence_folder):
+    evidence = read_evidence(evidence_folder(models(0.82, 0.81), joined=joined(["c1", "c2", "c3"], [])), {})
+    assert "weighted" not in leading_page(evidence).more
+    drawn = replace(evidence, joined=evidence.joined.with_columns(weight=pl.Series([1.0, 9.0, 1000.0])))
+    assert leading_page(drawn).more.endswith(
+        "Cases are weighted by the inverse of their sampling probability (3 stand for 1,010); counts of cases are not "
+        "weighted."
+    )
+
+
 def test_the_caption_names_the_pair_of_which_no_difference_remains(evidence_folder):
     rows = models(0.82, 0.81)
     more = {"analysis": "comparison", "rater": "acme", "contrast": "rater:beta"}
     rows += [row("auc_difference", 0.01, -0.1, 0.1, finding=f, **more) | {"p_adjusted": 1.0} for f in ("edema", "mass")]
     _, page = page_of(evidence_folder, rows)
     assert "(Holm) no difference between acme and beta remains at the 5% level." in page.figure.caption
+    rows = [r | {"confidence": 0.9} | ({"p_adjusted": 0.07} if r["finding"] == "edema" else {}) for r in rows]
+    evidence, page = page_of(evidence_folder, rows)
+    assert "remains for 1 of 2 findings at the 10% level: pulmonary edema." in page.figure.caption
+    assert section_answers.comparison(evidence).endswith("; Holm-adjusted P below 0.1 for 1 of 2 findings.")
 
 
 def test_a_model_that_left_cases_unscored_has_its_own_cases_in_the_table(evidence_folder):

@@ -82,8 +82,17 @@ def test_rates_that_are_means_over_different_findings_say_over_how_many(evidence
     aucs = [*auc(over(3)), *auc(over(3), rater="beta")]
     rows = [*aucs, *locked("acme", ["edema", "mass"], 0.8), *locked("beta", ["edema", "mass", "nodule"], 0.4)]
     assert leading_page(read_evidence(evidence_folder(rows), {})).more == (
-        "At given thresholds “locked”, the mean sensitivity is 0.800 (95% interval 0.700 to 0.900) over 2 findings for "
-        "acme and 0.400 (0.300 to 0.500) over 3 findings for beta."
+        "At given thresholds “locked”, the mean sensitivity is 0.800 (95% interval 0.700 to 0.900) over 2 of 3 "
+        "findings for acme and 0.400 (0.300 to 0.500) over 3 findings for beta."
+    )
+
+
+def test_rates_over_fewer_findings_than_the_headline_say_so_once(evidence_folder):
+    aucs = [*auc(over(3)), *auc(over(3), rater="beta")]
+    rows = [*aucs, *locked("acme", ["edema", "mass"], 0.8), *locked("beta", ["edema", "mass"], 0.4)]
+    assert leading_page(read_evidence(evidence_folder(rows), {})).more == (
+        "At given thresholds “locked”, the mean sensitivity over 2 of 3 findings is 0.800 (95% interval 0.700 to "
+        "0.900) for acme and 0.400 (0.300 to 0.500) for beta."
     )
 
 
@@ -281,6 +290,17 @@ def test_named_groups_are_compared_on_the_page_of_models(evidence_folder):
         "−0.169 (−0.209 to −0.129) in beta; acme minus beta: +0.288 (95% interval +0.238 to +0.338)."
     )
     assert leading_page(read_evidence(evidence_folder(rows), {})).more == ""
+
+
+def test_group_differences_over_fewer_findings_say_so_and_go_the_way_of_the_comparison(evidence_folder):
+    rows = [*auc(over(3)), *(r | {"estimate": 0.95} for r in auc(over(3), rater="beta"))]
+    named = {"note": over(2), "note_codes": codes.encode(over(2))}
+    rows += [r | named for r in group_differences({"acme": 0.119, "beta": -0.169}, 0.288)]
+    rows[-1] |= {"low": 0.00003, "high": 0.3}
+    settings = {"group_differences": ["sex: M - F"]}
+    page = leading_page(read_evidence(evidence_folder(rows, settings=settings), {}))
+    assert page.more.startswith("The difference in AUC between groups (sex, M − F), over 2 of 3 findings, is −0.169 (")
+    assert page.more.endswith("; beta minus acme: −0.288 (95% interval −0.300 to −0.0000).")
 
 
 def test_the_other_auc_of_several_models_names_each(evidence_folder):

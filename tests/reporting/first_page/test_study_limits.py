@@ -61,6 +61,18 @@ def test_cases_that_were_lost_or_not_scored_are_counted(evidence_folder):
     assert "7 cases (labelled, but not scored by acme (7% of 100))" in found["cases left out"]
 
 
+def test_cases_without_the_score_of_a_finding_are_not_called_left_out(evidence_folder):
+    more = {"findings": ("pleural_effusion",), "share": "4%", "of": 500}
+    found = limits_of(
+        evidence_folder, [row(*AUC)], account=[line("finding_unscored", 20, "cases", rater="acme", **more)]
+    )
+    assert found["cases without the score of a finding"] == (
+        "Not scored for every finding: 20 cases (labelled, but without a score of acme for pleural effusion "
+        "(4% of 500))."
+    )
+    assert "cases left out" not in found
+
+
 def test_hospitals_that_are_in_no_mean_are_named(evidence_folder):
     note = codes.note("sites_excluded", sites=("elm", "oak"))
     rows = [row(*AUC, note=note), row("auc", math.nan, math.nan, math.nan, population="external:ash")]

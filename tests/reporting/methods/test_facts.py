@@ -102,6 +102,7 @@ SPLIT = {"cohort": True, "images": images("train", "test")}
 SEVERAL = [{"subgroup": "site", "level": s} for s in ("north", "south")]
 OVER_PAIRS = [*SEVERAL, {"note_codes": "aggregation_pooled(n_sites=2, n_pairs=9, n_sites_without_pair=0)"}]
 METHODS = {"finite_population": "finite_population", "sampled_within_strata": "strata"}
+FINDING_UNSCORED = codes.note("finding_unscored", rater="acme", findings=("mass",), share="1%", of=100)
 
 # The fact; a study with its cause; a study in which it does not hold.
 CASES = [
@@ -147,7 +148,9 @@ CASES = [
     ("uncertain_excluded", {"account": account(codes.note("uncertain_excluded"))}, {}),
     ("uncertain_recoded", {"account": account(codes.note("uncertain_recoded", state="absent"))}, {}),
     ("label_missing", {"account": account(codes.note("label_missing"))}, {}),
-    ("missing_scores", {"account": account(codes.note("labelled_not_scored", rater="acme", share="1%", of=100))}, {}),
+    ("missing_scores", {"account": account(codes.note("labelled_not_scored", rater="acme", share="1%", of=100))},
+     {"account": account(FINDING_UNSCORED)}),
+    ("missing_finding_scores", {"account": account(FINDING_UNSCORED)}, {}),
     ("policies_uncertain",
      {"estimates": rows(*({"analysis": "policies", "policy": f"uncertain={p}"} for p in ("ignore", "absent")))},
      {"estimates": rows({"analysis": "policies", "policy": "uncertain=ignore", "reference": "report"})}),

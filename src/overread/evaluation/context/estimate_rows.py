@@ -135,7 +135,10 @@ def row(
     confidence: float = 0.95,
 ) -> Row:
     """Return a row of estimates; `test` may hold p_adjusted, family, null and n_readers."""
-    estimate = _without_zero_width(estimate)
+    tested, estimate = estimate.p == estimate.p, without_zero_width(estimate)
+    test = dict(test or {})
+    if tested and estimate.p != estimate.p:
+        test.pop("p_adjusted", None)
     numbers: Row = {"n_present": None, "n_absent": None, "n_cases": None, "n_patients": None, "n_readers": None}
     if counts is not None:
         numbers |= {
@@ -168,17 +171,20 @@ def row(
         **numbers,
         "confidence": confidence,
         **_texts(estimate),
-        **(test or {}),
+        **test,
     }
 
 
-def _without_zero_width(estimate: Estimate) -> Estimate:
-    """Return the estimate without an interval of zero width, which would state a certainty that no sample gives."""
+def without_zero_width(estimate: Estimate) -> Estimate:
+    """Return the estimate without an interval of zero width, which would state a certainty that no sample gives.
+
+    It has no P value either: a test needs a variance.
+    """
     if estimate.low != estimate.high:  # also without an interval: NaN
         return estimate
     kept = (codes.note(c.name, **dict(c.parameters)) for c in estimate.note.codes if c.name != "zero_variance")
     note = codes.notes(codes.note("zero_variance_no_ci"), *kept)
-    return replace(estimate, low=nan, high=nan, se=nan, note=note)
+    return replace(estimate, low=nan, high=nan, se=nan, p=nan, note=note)
 
 
 def _limited(metric: str, limit: float) -> float:

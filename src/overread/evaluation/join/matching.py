@@ -349,16 +349,32 @@ def _missing(
                     do=f"Score them, or allow it: {allowed('evaluation.missing_allowed.scores', cases / total)}.",
                 )
             )
-        reason = codes.note("labelled_not_scored", rater=rater, share=share_of(cases, total), of=total)
-        found[rater] = Dropped("cases", reason, cases, examples_of(lone, KEY), UNMATCHED), lone
+        found[rater] = _lines_of_unscored(rater, lone, labelled), lone
     if problems:
         raise InputError.all(problems)
     kept = []
-    for rater, (line, lone) in found.items():
+    for rater, (lines, lone) in found.items():
         whole = found.get(members.get(rater, ""))
         if whole is None or lone.join(whole[1], on=KEY, how="anti").height:  # what its ensemble lacks is said once
-            kept.append(line)
+            kept += lines
     return kept
+
+
+def _lines_of_unscored(rater: str, lone: pl.DataFrame, labelled: pl.DataFrame) -> list[Dropped]:
+    """Count cases without any score apart from those that lack the score of some findings and count for the others."""
+    total = labelled["case_id"].n_unique()
+    scored = labelled.join(lone, on=KEY, how="anti").select("case_id")
+    whole, partly = (lone.join(scored, on="case_id", how=how) for how in ("anti", "semi"))
+    lines = []
+    for without, name in ((whole, "labelled_not_scored"), (partly, "finding_unscored")):
+        if without.is_empty():
+            continue
+        cases = without["case_id"].n_unique()
+        given: dict[str, codes.Parameter] = {"rater": rater, "share": share_of(cases, total), "of": total}
+        if name == "finding_unscored":
+            given["findings"] = tuple(sorted(without["finding"].unique()))
+        lines.append(Dropped("cases", codes.note(name, **given), cases, examples_of(without, KEY), UNMATCHED))
+    return lines
 
 
 def _not_evaluated(

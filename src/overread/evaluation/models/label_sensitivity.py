@@ -126,12 +126,11 @@ def _by_source(
 
 
 def _unscored(alternative: Join) -> Text:
-    return codes.notes(
-        *(
-            codes.note("unscored_cases", n=line.count, rater=line.reason.codes[0]["rater"])
-            for line in alternative.unscored
-        )
-    )
+    counts: dict[str, int] = {}
+    for line in alternative.unscored:  # of cases without any score, and of those that lack one of some findings
+        rater = str(line.reason.codes[0]["rater"])
+        counts[rater] = counts.get(rater, 0) + line.count
+    return codes.notes(*(codes.note("unscored_cases", n=n, rater=rater) for rater, n in counts.items()))
 
 
 def _common_cases(main: ScoreMatrix, other: ScoreMatrix) -> tuple[ScoreMatrix, ScoreMatrix]:

@@ -28,6 +28,7 @@ from overread.evaluation.context.estimate_rows import (
     mean_row,
     not_estimable,
     row,
+    without_zero_width,
 )
 from overread.evaluation.context.patient_draws import RaterCases, auc_replicates
 from overread.evaluation.context.score_matrix import Bools, Floats
@@ -71,7 +72,8 @@ def _pair(
     areas: Mapping[str, dict[Part, tuple[AucTerm, AucTerm]]],
 ) -> list[Row]:
     differences = [(f, _noted(context, a, b, f, population, pairs), pairs) for f, pairs in areas.items() if pairs]
-    family = f"{a} against {b}, {population.name}: {tables.counted(len(differences), 'findings')}"
+    tested = sum(estimate.p == estimate.p for _, estimate, _ in differences)
+    family = f"{a} against {b}, {population.name}: {tables.counted(tested, 'findings')}" if tested else ""
     adjusted = holm([e.p for _, e, _ in differences]) if differences else np.empty(0)
     rows = []
     for (finding, estimate, pairs), p in zip(differences, adjusted, strict=True):
@@ -124,7 +126,7 @@ def _noted(
     pairs: dict[Part, tuple[AucTerm, AucTerm]],
 ) -> Estimate:
     """Return the difference with a note on the aggregation over sites."""
-    estimate = _difference(context, a, b, finding, pairs)
+    estimate = without_zero_width(_difference(context, a, b, finding, pairs))
     return add_notes(estimate, population_note(context, population, [a, b], over=[finding]))
 
 
@@ -166,11 +168,12 @@ def _macro(
     for pairs in used.values():
         share = 1 / (len(used) * len(pairs))
         terms += [t for p in pairs.values() for t in ((share, p[0]), (-share, p[1]))]
-    estimate = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0)
-    wald = codes.NONE
+    linear = linear_estimate(terms, context.panel.n_patients, confidence=context.config.confidence, null=0.0)
+    estimate, wald = without_zero_width(linear), codes.NONE
     if not over_pairs(context, population):
         estimate = replace(_percentiles(context, a, b, used), p=estimate.p)
-        wald = codes.note("p_from_influence_values") if len(used) > 1 else codes.NONE
+        tested = len(used) > 1 and estimate.p == estimate.p
+        wald = codes.note("p_from_influence_values") if tested else codes.NONE
     sites = population_note(context, population, [a, b], over=list(used))
     estimate = add_notes(estimate, wald, macro_note(context, list(used), ranked_by=[a, b]), sites)
     test, confidence = {"null": 0.0}, context.config.confidence

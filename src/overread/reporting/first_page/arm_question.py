@@ -33,7 +33,7 @@ from overread.reporting.first_page.first_page_parts import (
 from overread.reporting.first_page.page_facts import facts
 from overread.reporting.first_page.reader_question import answer_of_differences
 from overread.reporting.number_format import capital, count, fixed, limit, listed, number, p_phrase, p_value, plural
-from overread.reporting.report_data import ReportData, Row, value_at
+from overread.reporting.report_data import ReportData, Row, error_rate, value_at
 from overread.reporting.sections.reader_results.arm_pairs import (
     MARGIN,
     MEASURES,
@@ -305,8 +305,8 @@ def _clear(rows: Sequence[Row]) -> str:
     adjusted = [number(row["p_adjusted"]) for row in rows]
     if all(p != p for p in adjusted):
         return text
-    alpha = 1 - next((number(row["confidence"]) for row in rows if row.get("confidence")), 0.95)
-    return f"{text} and a Holm-adjusted P below {alpha:.2g} in {sum(p < alpha for p in adjusted) or 'none'}"
+    alpha = error_rate(rows)
+    return f"{text} and a Holm-adjusted P below {alpha:g} in {sum(p < alpha for p in adjusted) or 'none'}"
 
 
 def _table(evidence: ReportData, first: ArmPair, same: Sequence[ArmPair]) -> Table:

@@ -121,13 +121,17 @@ def findings_of(row: Row | None) -> int:
     return int(str(code["n"])) if code else 0
 
 
+def fewer_findings(row: Row | None, most: int) -> str:
+    """Over how many findings a mean is, where another number of the page is over more: `over 3 of 5 findings`."""
+    own = findings_of(row)
+    return f"over {own} of {most} findings" if 0 < own < most else ""
+
+
 def number_cell(row: Row | None, most: int = 0, *, digits: int = 3, signed: bool = False) -> Cell:
     """A number with its interval; below it the findings, where fewer than `most` are in the mean."""
     if not known(row):
         return Cell(MISSING, "num", note="not computed" if row is not None else "not evaluated")
-    own = findings_of(row)
-    note = f"over {own} of {most} findings" if own and own < most else ""
-    note = note or ("" if bounded(row) else _no_interval(row))
+    note = fewer_findings(row, most) or ("" if bounded(row) else _no_interval(row))
     if constant(row):
         return Cell(fixed(row["estimate"], digits, signed=signed), "num", note=note or "no interval (no variation)")
     return Cell(interval(row["estimate"], row["low"], row["high"], digits, signed=signed), "num", note=note)

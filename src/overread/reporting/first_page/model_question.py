@@ -18,9 +18,12 @@ from overread.reporting.first_page.first_page_parts import (
     THRESHOLD_TERM,
     FirstPage,
     bounded,
+    fewer_findings,
     findings_of,
     hospital,
     interval_term,
+    most_findings,
+    negated,
     place,
     side,
     spelled,
@@ -189,14 +192,15 @@ def _others(means: ModelMeans, first: str, others: Sequence[str], population: st
     above = sum(side(r) > 0 for r in rows if bounded(r))
     ends = [fixed(value, signed=True) for value in (low, high)]
     span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-    whom = others[0] if len(others) == 1 else "the others"
+    if len(others) == 1:
+        return f"; {subject} lies {spelled(rows[0], signed=True, level=False)} above {others[0]}"
     open_ended, missing = sum(not bounded(r) for r in rows), len(others) - len(rows)
     without = [f"{open_ended} without an interval"] if open_ended else []
     without += [f"{missing} without a difference"] if missing else []
     told = f" ({', '.join(without)})" if without else ""
-    if len(others) == 1:
-        return f"; {subject} lies {span} above {whom}{', with the whole interval above 0' if above else ''}{told}"
-    return f"; {subject} lies {span} above {whom}, with the whole interval above 0 for {above} of {len(others)}{told}"
+    return (
+        f"; {subject} lies {span} above the others, with the whole interval above 0 for {above} of {len(others)}{told}"
+    )
 
 
 def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
@@ -270,6 +274,7 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
     shown = [r for r in rates if r.threshold == rates[0].threshold]
     shown = shown[:1] if "meant for" in shown[0].threshold else shown  # a given threshold fixes neither rate
     said: list[str] = []
+    most = most_findings(means.whole(r, population) for r in ranked)
     for rate in shown:
         raters = [r for r in ranked[:_SPELLED] if known(rate.rows.get((r, population)))]
         without = [r for r in ranked[:_SPELLED] if r not in raters]
@@ -277,21 +282,26 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
             continue
         alone = rate.shared(raters, population)
         rows = {r: rate.each[r, population, alone] if alone else rate.rows[r, population] for r in raters}
-        values = [f"{spelled(row, level=not i and not said)}{_over(rows, row)}" for i, row in enumerate(rows.values())]
+        over, each = _over(rows, most)
+        values = [f"{spelled(row, level=not i and not said)}{each[r]}" for i, (r, row) in enumerate(rows.items())]
         texts = [f"{value} for {r}" for value, r in zip(values, rows, strict=True)]
         name = f" for {means.evidence.heading(alone).lower()}"
         only = f"{name}, the only finding for which {'both' if len(raters) == 2 else 'all'} have it," if alone else ""
         only = (only or (f" for {in_words(means.title)}" if means.title else "")) if not said else ""
         mean = "mean " if means.finding == MEAN and not alone else ""
         none = f" (none for {listed(without)})" if without else ""
-        said.append(f"the {mean}{rate.metric}{only} is {listed(texts)}{none}")
+        said.append(f"the {mean}{rate.metric}{over}{only} is {listed(texts)}{none}")
     where = f"{place} and at {shown[0].where}" if place else shown[0].where
     return f"{'In' if place.startswith('the ') else 'At'} {where}, {listed(said)}." if said else ""
 
 
-def _over(rows: Mapping[str, Row], row: Row) -> str:
-    """Over how many findings a mean is, where the means of models are over different numbers of them."""
-    return f" over {plural(findings_of(row), 'finding')}" if len(set(map(findings_of, rows.values()))) > 1 else ""
+def _over(rows: Mapping[str, Row], most: int) -> tuple[str, dict[str, str]]:
+    """Over how many findings the means are where they are over fewer than the headline, or each of different ones."""
+    texts = {r: fewer_findings(row, most) or f"over {plural(findings_of(row), 'finding')}" for r, row in rows.items()}
+    first = next(iter(rows.values()))
+    if len(set(map(findings_of, rows.values()))) > 1:
+        return "", {r: f" {text}" for r, text in texts.items()}
+    return f" {fewer}" if (fewer := fewer_findings(first, most)) else "", dict.fromkeys(rows, "")
 
 
 def _groups(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
@@ -299,5 +309,15 @@ def _groups(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     evidence = means.evidence
     frame = pick(evidence.estimates, analysis="subgroups", finding=means.finding)
     where = f" {place(population)}" if len(evidence.cast.populations) > 1 else ""
-    rows = GroupRows(tuple(frame.to_dicts()) if evidence.config.get("group_differences") else (), named_only=True)
-    return group_line(rows, ranked, population, where=where, tabled=False)
+    found = tuple(_higher_first(row, ranked) for row in frame.to_dicts())
+    rows = GroupRows(found if evidence.config.get("group_differences") else (), named_only=True)
+    most = most_findings(means.whole(r, population) for r in ranked)
+    return group_line(rows, ranked, population, where=where, most=most, tabled=False)
+
+
+def _higher_first(row: Row, ranked: Sequence[str]) -> Row:
+    """A contrast between two models as the page compares them: the one with the higher AUC minus the other."""
+    first, other = row["rater"], contrast_of(row["contrast"], "rater")
+    if first not in ranked or other not in ranked or ranked.index(first) < ranked.index(other):
+        return row
+    return negated(row) | {"rater": other, "contrast": f"rater:{first}"}

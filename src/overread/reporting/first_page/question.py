@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from overread.reporting.estimate_cells import known
@@ -14,13 +16,15 @@ from overread.reporting.first_page.performance_question import performance_page
 from overread.reporting.first_page.pooling_question import pooling_page
 from overread.reporting.first_page.reader_question import readers_page
 from overread.reporting.first_page.seed_question import seeds_page
-from overread.reporting.report_data import ReportData, contrast_of, once
+from overread.reporting.number_format import count
+from overread.reporting.report_data import ReportData, contrast_of, once, weighted_sample
 from overread.reporting.sections.reader_results.arm_pairs import pairs
 from overread.reporting.sections.reader_results.reader_titles import READERS
 from overread.reporting.seed_rows import seeds_are_models
 
 MODELS, POOLING, ARMS, READER_STUDY, READERS_ALONE = "models", "pooling", "arms", "models and readers", "readers"
 AGREEMENT, SEEDS, DECISIONS = "agreement", "seeds", "decisions"
+_OWN_WEIGHTS = (ARMS, AGREEMENT)  # pages that say from the method of their numbers whether these are weighted
 
 
 @once
@@ -56,8 +60,18 @@ def _possible(evidence: ReportData) -> dict[str, bool]:
 
 
 def leading_page(evidence: ReportData) -> FirstPage:
-    """The first page of the leading question."""
+    """The first page of the leading question; of a weighted sample it says that its numbers are weighted."""
     kind = leading(evidence)
+    page = _page(evidence, kind)
+    sizes = weighted_sample(evidence) if kind not in _OWN_WEIGHTS else None
+    if sizes is None:
+        return page
+    told = f"Cases are weighted by the inverse of their sampling probability ({count(sizes[0])} stand for "
+    told += f"{count(sizes[1])}); counts of cases are not weighted."
+    return replace(page, more=f"{page.more} {told}".strip())
+
+
+def _page(evidence: ReportData, kind: str) -> FirstPage:
     if kind == AGREEMENT:
         return agreement_page(evidence)
     if kind == ARMS:

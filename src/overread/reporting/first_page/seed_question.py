@@ -163,7 +163,8 @@ def _elsewhere(rows: SeedRows, lead: str) -> str:
 def _groups(rows: SeedRows, population: str) -> str:
     """The difference between two groups in every variant, and its contrasts between variants."""
     where = f" {place(population)}" if len(rows.populations) > 1 else ""
-    return group_line(rows.groups, list(rows.variants), population, where=where, tabled=True)
+    most = findings_of(_first(rows, population))
+    return group_line(rows.groups, list(rows.variants), population, where=where, most=most, tabled=True)
 
 
 def _facts(rows: SeedRows) -> tuple[tuple[str, str], ...]:

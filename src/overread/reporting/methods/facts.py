@@ -15,11 +15,12 @@ from overread import codes
 from overread.codes.sentences import Facts, Parameters
 from overread.codes.texts import Code
 from overread.errors import InputError
+from overread.findings import Vocabulary
 from overread.images.raster.file_content import ALIKE, LEAST_COMPARED
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.reporting.methods.reader_facts import computed, facts_of_reads, method_codes
 from overread.reporting.number_format import listed
-from overread.reporting.report_data import MEAN, ReportData, value_at, weighted_sample
+from overread.reporting.report_data import MEAN, ReportData, plain_words, value_at, weighted_sample
 
 _NO_PARAMETERS: Sequence[Parameters] = ({},)
 _RECODED = {"ignore": "excluded", "absent": "taken as absent", "present": "taken as present"}
@@ -184,7 +185,7 @@ def _labels(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     for row in data.account.iter_rows(named=True):
         for code in codes.decode(row["reason_code"] or ""):
             if row["count"]:
-                yield from _account_fact(code, int(row["count"]))
+                yield from _account_fact(code, int(row["count"]), data.vocabulary)
     policies = computed(data).filter(pl.col("analysis") == "policies")
     if policies["policy"].n_unique() > 1:
         yield "policies_uncertain", {}
@@ -193,7 +194,7 @@ def _labels(data: ReportData) -> Iterator[tuple[str, Parameters]]:
         yield "policies_reference", {"sources": tuple(map(_quoted, others))}
 
 
-def _account_fact(code: Code, count: int) -> Iterator[tuple[str, Parameters]]:
+def _account_fact(code: Code, count: int, vocabulary: Vocabulary) -> Iterator[tuple[str, Parameters]]:
     given = dict(code.parameters)
     if code.name in ("uncertain_excluded", "label_missing"):
         yield code.name, {"n": count}
@@ -201,6 +202,10 @@ def _account_fact(code: Code, count: int) -> Iterator[tuple[str, Parameters]]:
         yield "uncertain_recoded", {"n": count, "state": given["state"]}
     elif code.name == "labelled_not_scored":
         yield "missing_scores", {"n": count, "rater": _quoted(str(given["rater"]))}
+    elif code.name == "finding_unscored":
+        names = given["findings"] if isinstance(given["findings"], tuple) else (given["findings"],)
+        of = listed([plain_words(str(name), vocabulary) for name in names])
+        yield "missing_finding_scores", {"n": count, "rater": _quoted(str(given["rater"])), "findings": of}
     elif code.name == "case_score_combined":
         yield "case_score", {"cases": count, "how": given["how"]}
 

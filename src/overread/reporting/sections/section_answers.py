@@ -15,7 +15,17 @@ from overread.reporting.first_page.decision_question import decision_rows, paire
 from overread.reporting.first_page.first_page_parts import bounded, hospital, place, side, spelled
 from overread.reporting.first_page.mean_aucs import mean_rates, model_means
 from overread.reporting.number_format import capital, count, fixed, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, left_out, overall, pick, value_at
+from overread.reporting.report_data import (
+    MEAN,
+    ReportData,
+    Row,
+    contrast_of,
+    error_rate,
+    left_out,
+    overall,
+    pick,
+    value_at,
+)
 from overread.reporting.sections.model_results.decision_section import TREAT_ALL
 from overread.reporting.sections.reader_results.arm_pairs import leading_pair, minus
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
@@ -188,8 +198,9 @@ def comparison(evidence: ReportData) -> str:
     row = means.difference(first, second, population)
     rows = [means.difference(first, second, population, f) for f in evidence.cast.findings]
     tested = [r for r in rows if r and isfinite(number(r["p_adjusted"]))]
-    clear = sum(number(r["p_adjusted"]) < 0.05 for r in tested)
-    rest = f"; Holm-adjusted P below 0.05 for {clear} of {plural(len(tested), 'finding')}" if tested else ""
+    alpha = error_rate(tested)
+    clear = sum(number(r["p_adjusted"]) < alpha for r in tested)
+    rest = f"; Holm-adjusted P below {alpha:g} for {clear} of {plural(len(tested), 'finding')}" if tested else ""
     return f"{first} minus {second}{_at(evidence)}: {spelled(row, signed=True)} in {means.name()}{rest}."
 
 

@@ -14,7 +14,7 @@ from overread.reporting.first_page.first_page_parts import (
 )
 from overread.reporting.first_page.mean_aucs import ModelMeans
 from overread.reporting.number_format import count, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, population_title
+from overread.reporting.report_data import MEAN, ReportData, Row, error_rate, population_title
 
 BESIDE = 3  # models whose marks stand beside each other in a row
 
@@ -93,9 +93,11 @@ def _caption(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
         return said
     corrected = "After correction for multiple tests (Holm)"
     pair = f"between {ranked[0]} and {ranked[1]}"
-    clear = [f for f, r in tested.items() if number(r["p_adjusted"]) < 0.05]
+    alpha = error_rate(tested.values())
+    clear = [f for f, r in tested.items() if number(r["p_adjusted"]) < alpha]
+    at = f"at the {100 * alpha:g}% level"
     if not clear:
-        return f"{said} {corrected} no difference {pair} remains at the 5% level."
+        return f"{said} {corrected} no difference {pair} remains {at}."
     ways = {number(tested[f]["estimate"]) > 0 for f in clear}
     favour = (
         f", all in favour of {ranked[0] if ways == {True} else ranked[1]}" if len(ways) == 1 and len(clear) > 1 else ""
@@ -103,7 +105,7 @@ def _caption(means: ModelMeans, ranked: Sequence[str], population: str) -> str:
     names = listed([evidence.heading(f).lower() for f in clear])
     return (
         f"{said} {corrected} the difference {pair} remains for {len(clear)} of {len(tested)} "
-        f"findings at the 5% level{favour}: {names}."
+        f"findings {at}{favour}: {names}."
     )
 
 

@@ -35,6 +35,18 @@ def lost(evidence: ReportData) -> list[Limitation]:
     return [Limitation(10, "cases left out", "Left out:", f"{listed(told)}{more}.", "account")]
 
 
+def finding_unscored(evidence: ReportData) -> list[Limitation]:
+    """Cases that lack a model's score of some findings, and count for its other findings."""
+    found = account_codes(evidence, "finding_unscored")
+    if not found:
+        return []
+    largest = sorted(found, key=lambda pair: -pair[1]["count"])[:2]
+    told = [f"{counted(r['count'], r['unit'])} ({plain_words(r['reason'], evidence.vocabulary)})" for _, r in largest]
+    more = f"; {plural(len(found) - 2, 'more reason')}" if len(found) > 2 else ""
+    short = "cases without the score of a finding"
+    return [Limitation(10, short, "Not scored for every finding:", f"{listed(told)}{more}.", "account")]
+
+
 def not_evaluated(evidence: ReportData) -> list[Limitation]:
     """Findings without a usable label."""
     lines = account_codes(evidence, "findings_only_uncertain", "findings_without_label")

@@ -133,6 +133,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     model_limits.sites,
     case_limits.without_pair,
     case_limits.lost,
+    case_limits.finding_unscored,
     case_limits.not_evaluated,
     model_limits.few_present,
     case_limits.one_class,
