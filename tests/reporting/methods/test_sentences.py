@@ -46,6 +46,8 @@ FACTS = {
     "training_uncertain": {"models": ("“acme”",), "handling": "uncertain labels were excluded"},
     "recalibration_frozen": {"models": ("“acme”",)}, "reference_main": {"sources": ("“panel”",)},
     "uncertain_excluded": {"n": 3}, "uncertain_recoded": {"n": 3, "state": "absent"}, "label_missing": {"n": 1},
+    "other_uncertain_excluded": {"n": 3, "source": "“nlp”"},
+    "other_uncertain_recoded": {"n": 3, "source": "“nlp”", "state": "absent"},
     "missing_scores": {"n": 2, "rater": "“acme”"}, "policies_reference": {"sources": ("“report”",)},
     "minimum": {"present": 20, "absent": 20}, "findings_chosen": {"findings": ("Edema",)},
     "h1_rule": {"gain": "0.01", "levels": "95%"}, "h2_rule": {"gain": "0.01", "levels": "95%"},
