@@ -117,6 +117,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     reader_limits.missing_reads,
     reader_limits.few_readers,
     _reference,
+    case_limits.other_sources,
     reader_limits.subset,
     reader_limits.without_label,
     rare_cases.few_read,
