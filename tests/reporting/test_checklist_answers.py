@@ -43,6 +43,14 @@ def test_uncertain_labels_are_answered_from_the_account_not_the_configuration(re
     assert RULES["uncertain_labels"](evidence).text == "Uncertain labels (7) were taken as absent."
 
 
+def test_uncertain_labels_of_another_source_are_answered_too(read):
+    other = line("other_uncertain_excluded", 35, source="chexpert")
+    told = "Uncertain labels of “chexpert” (35) were excluded where it was the reference standard."
+    rule = RULES["uncertain_labels"]
+    assert rule(read(other)).text == f"No label of the reference standard was uncertain. {told}"
+    assert rule(read(line("uncertain_excluded", 7), other)).text == f"Uncertain labels (7) were excluded. {told}"
+
+
 def test_uncertain_calls_are_answered_like_uncertain_labels(read):
     hedged = line("uncertain_calls_recoded", 426, finding="mass", state="absent")
     assert RULES["uncertain_labels"](read(hedged)).text == (

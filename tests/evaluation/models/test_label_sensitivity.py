@@ -11,9 +11,13 @@ from overread.stats import roc
 pytestmark = pytest.mark.slow
 
 
-def run(m, labels, seed=1, **options):
+def evaluated(m, labels, seed=1, **options):
     config = EvaluationConfig(**({"replicates": 200, "subgroups": ()} | options))
-    return ev.evaluate(m.images, labels, m.predictions, config, rng=np.random.default_rng(seed)).estimates
+    return ev.evaluate(m.images, labels, m.predictions, config, rng=np.random.default_rng(seed))
+
+
+def run(m, labels, seed=1, **options):
+    return evaluated(m, labels, seed, **options).estimates
 
 
 def one(frame, **equals):
@@ -151,3 +155,23 @@ def test_references_name_which_sources_are_compared(made):
     labels = second_source(m, 0.8, 10)
     e = run(m, labels, reference="expert", references=("expert",))
     assert e.filter(analysis="policies").is_empty()
+
+
+def test_a_number_under_another_source_counts_its_own_cases_and_the_uncertain_ones(made):
+    m = made(sites={"": 200})
+    doubtful = m.images["case_id"].to_list()[:35]
+    unclear = (pl.col("source") == "panel") & (pl.col("finding") == "edema") & pl.col("case_id").is_in(doubtful)
+    labels = second_source(m, 1.0, 30).with_columns(
+        state=pl.when(unclear).then(pl.lit("uncertain")).otherwise(pl.col("state"))
+    )
+    found = evaluated(m, labels, reference="expert")
+    n = labels["case_id"].n_unique()
+    e = found.estimates.filter(analysis="policies")
+    for metric in ("auc", "auc_difference"):
+        assert one(e, metric=metric, finding="edema")["note"].endswith(f"on the {n - 35} cases that expert labels too")
+        mean = one(e, metric=metric, finding="(mean)")["note"]
+        assert mean.endswith(f"on the cases that expert labels too: {n - 35} to {n}, by finding")
+    counted = found.account.filter(pl.col("reason").str.starts_with("uncertain"))
+    assert counted.select("reason", "count").rows() == [
+        ("uncertain in source 'panel': excluded where it is the reference standard", 35)
+    ]

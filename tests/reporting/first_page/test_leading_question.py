@@ -274,6 +274,15 @@ def test_the_internal_test_is_not_called_the_training_hospitals_where_training_i
     )
 
 
+def test_a_mean_auc_without_an_interval_beside_pooled_training_has_its_number_of_cases(evidence_folder):
+    rows, _ = pooled("")
+    rows[0] |= {"low": math.nan, "high": math.nan}
+    rows += [row("auc", 0.8, rater="pooled", finding="mass", n_cases=32, low=math.nan, high=math.nan)]
+    rows += [row("auc", 0.7, 0.6, 0.8, rater="pooled", population="external:elm")]
+    _, page = page_of(evidence_folder, rows)
+    assert page.more == "The mean AUC of pooled is 0.800 in the internal test (32 cases), and 0.700 at elm."
+
+
 def against_readers():
     """A model against the pooled readers under the panel's label, which these readers made, and their majority."""
     model = {**READS, "level": "unaided", "finding": "mass", "rater": "acme"}

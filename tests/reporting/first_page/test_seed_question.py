@@ -295,3 +295,15 @@ def test_given_thresholds_lead_and_a_mean_over_fewer_findings_says_so(evidence_f
         "Pleural effusion",
         "Pleural effusion and mass",
     ]
+
+
+def test_a_mean_over_seeds_at_a_hospital_has_its_number_of_cases(evidence_folder):
+    rows = []
+    for name, (n, other) in {"elm": (500, 490), "tiny": (32, 32)}.items():
+        at = {"finding": "mass", "population": f"external:{name}"}
+        rows += mean_and_spread("net", 0.8, 0.01, **at)
+        seeds = [row("auc", 0.8, 0.7, 0.9, rater=m, n_cases=k, **at) for m, k in (("a1", n), ("a2", other))]
+        rows += [*seeds, *({**seed, "analysis": "seeds"} for seed in seeds)]
+    page = leading_page(evidence_of(evidence_folder, rows, {"net": ["a1", "a2"]}))
+    assert page.answer.startswith("At elm (up to 500 cases), averaged over 2 seeds, the AUC for mass is 0.800 (95% ")
+    assert page.more.startswith("At tiny (32 cases), it is 0.800 (0.780 to 0.820; SD over seeds 0.010) for net.")

@@ -182,6 +182,25 @@ def test_uncertain_labels_are_counted_by_what_they_were_taken_for(evidence_folde
         assert (found.text, found.link) == (text, "policies" if rows else "")
 
 
+def test_the_reference_standard_is_named_where_other_label_sources_change_the_auc(evidence_folder):
+    def change(value, source, finding):
+        more = {"analysis": "policies", "contrast": "reference:expert", "reference": source, "finding": finding}
+        return row("auc_difference", value, value - 0.05, value + 0.05, **more)
+
+    wide = [change(-0.01, "nlp", "mass"), change(0.02, "nlp", "edema")]
+    rows = [*wide, change(-0.2, "student", "mass"), change(-0.1, "student", "(mean)")]
+    name = "the AUC depends on the label source"
+    assert limits_of(evidence_folder, [row(*AUC), *rows])[name] == (
+        "The reference standard is “expert”. With another label source (nlp and student), the AUC changes, with an "
+        "interval without 0, in 1 of 3 comparisons; the largest of these, for mass and acme with “student”: −0.200 "
+        "(95% interval −0.250 to −0.150)."
+    )
+    found = limits_of(evidence_folder, [row(*AUC), *wide])
+    assert name not in found
+    assert "in none of 2 comparisons" in found["other label sources"]
+    assert not {name, "other label sources"} & set(limits_of(evidence_folder, [row(*AUC)]))
+
+
 def test_derived_references_nobody_asked_for_come_last_and_only_those_with_results_count(evidence_folder):
     rows = against_readers()
     lost = {"estimate": math.nan, "reference": "dawid-skene"}
@@ -242,6 +261,17 @@ def test_rare_findings_with_and_without_an_interval_are_told_apart(evidence_fold
     )
     found = limits_of(evidence_folder, rows[2:], settings=settings)
     assert found["few cases of some findings"].endswith("No interval of AUC or sensitivity could be computed.")
+
+
+def test_a_rare_finding_has_the_hospital_that_its_number_is_of(evidence_folder):
+    lone = {"low": math.nan, "high": math.nan, "n_present": 8, "population": "external:elm", "finding": "mass"}
+    rows = [row(*AUC, finding="mass", n_present=18), row("auc", 0.7, **lone)]
+    rows += [row(*AUC, finding="edema", n_present=n, population=p) for p, n in (("internal", 63), ("external:elm", 14))]
+    found = limits_of(evidence_folder, rows, settings={"roles": {}})
+    assert found["few cases of some findings"] == (
+        "Fewer than 50 cases present: mass (8 at elm), pulmonary edema (14 at elm) and mass (18 in the internal test). "
+        "The intervals are wide; mass at elm has none."
+    )
 
 
 def test_a_finding_of_one_class_has_its_hospital_only_where_there_are_several(evidence_folder):

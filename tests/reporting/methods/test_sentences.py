@@ -49,6 +49,8 @@ FACTS = {
     "missing_scores": {"n": 2, "rater": "“acme”"},
     "missing_finding_scores": {"n": 2, "rater": "“acme”", "findings": "mass"},
     "policies_reference": {"sources": ("“report”",)},
+    "other_uncertain_excluded": {"n": 3, "source": "“nlp”"},
+    "other_uncertain_recoded": {"n": 3, "source": "“nlp”", "state": "absent"},
     "minimum": {"present": 20, "absent": 20}, "findings_chosen": {"findings": ("Edema",)},
     "h1_rule": {"gain": "0.01", "levels": "95%"}, "h2_rule": {"gain": "0.01", "levels": "95%"},
     "replicates": {"replicates": 2000}, "confidence": {"levels": "95%"},

@@ -242,15 +242,21 @@ def _reference(
     for (source,), mine in sorted(labels.partition_by("source", as_dict=True).items()):
         if not config.sources or source in (*config.sources, *(config.references or [source])):
             dropped += matched(mine, images, config.allowance("labels"), name=f"labels of source '{source}'")[1]
-    labels = _source(labels, config, dropped)
-    labels = labels.join(cases.select("case_id"), on="case_id", how="semi")
-    uncertain = labels.filter(pl.col("state") == "uncertain")
-    if uncertain.height:
-        reason = codes.note("uncertain_excluded")
-        if config.uncertain != "ignore":
-            reason = codes.note("uncertain_recoded", state=config.uncertain)
-        dropped.append(Dropped("labels", reason, uncertain.height, examples_of(uncertain, KEY)))
-    return labels
+    chosen = _source(labels, config, dropped).join(cases.select("case_id"), on="case_id", how="semi")
+    uncertain = pl.col("state") == "uncertain"
+    recoded = {} if config.uncertain == "ignore" else {"state": config.uncertain}
+    rows = chosen.filter(uncertain)
+    if rows.height:
+        reason = codes.note("uncertain_recoded", **recoded) if recoded else codes.note("uncertain_excluded")
+        dropped.append(Dropped("labels", reason, rows.height, examples_of(rows, KEY)))
+    # The same policy acts on every source that is compared with the reference standard.
+    evaluated = labels.filter(uncertain).join(chosen.select(KEY), on=KEY, how="semi")
+    for (source,), rows in sorted(evaluated.partition_by("source", as_dict=True).items()):
+        if config.sources and source not in config.sources and source in (config.references or [source]):
+            name = "other_uncertain_recoded" if recoded else "other_uncertain_excluded"
+            reason = codes.note(name, source=source, **recoded)
+            dropped.append(Dropped("labels", reason, rows.height, examples_of(rows, KEY)))
+    return chosen
 
 
 def _case_scores(

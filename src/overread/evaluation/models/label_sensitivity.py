@@ -63,6 +63,16 @@ class Pair:
     other: AnalysisContext
     contrast: str
     note: Text = codes.NONE
+    source: str = ""  # the reference standard of the main analysis, where another label source is compared with it
+
+    def on_cases(self, cases: Sequence[int]) -> Text:
+        """Return the note of a number with these numbers of cases, one for each of its findings."""
+        if not self.source or not cases:
+            return self.note
+        fewest, most = min(cases), max(cases)
+        if fewest == most:
+            return codes.note("cases_with_both_labels", n=most, source=self.source)
+        return codes.note("cases_with_both_labels_range", fewest=fewest, most=most, source=self.source)
 
     def findings(self, rater: str) -> list[str]:
         """Return the findings of the rater for which the two reference standards differ."""
@@ -119,10 +129,9 @@ def _by_source(
         here, there = _common_cases(ground, build_scores(alternative, policy=ground.policy, finite=ground.finite))
         if not len(here.case_id):
             continue
-        note = codes.note("cases_with_both_labels", n=len(here.case_id), source=ground.reference)
-        yield _paired(
-            replace(context, panel=here), there, f"reference:{ground.reference}", note, rng, whole=context.panel
-        )
+        contrast = f"reference:{ground.reference}"
+        pair = _paired(replace(context, panel=here), there, contrast, codes.NONE, rng, whole=context.panel)
+        yield replace(pair, source=ground.reference)
 
 
 def _unscored(alternative: Join) -> Text:
@@ -216,14 +225,16 @@ def _rows(pair: Pair) -> list[Row]:
         findings = pair.findings(rater)
         for finding in findings:
             place = _place(pair.other, finding, rater, population)
-            rows += _values(pair.other, place, population, pair.note)
+            note = pair.on_cases(_cases(pair.other, rater, population, [finding]))
+            rows += _values(pair.other, place, population, note)
             if pair.other.panel.ranks(rater, finding):
                 rows.append(_auc_difference(pair, place, population))
             for point in pair.main.frozen[rater].thresholds.get(finding, {}):
                 rows += _rate_differences(pair, place, population, point)
         if findings and pair.main.panel.ranks_any(rater):
             common = _common(pair, rater, population)
-            rows.append(_mean(pair.other, rater, population, common, pair.note))
+            note = pair.on_cases(_cases(pair.other, rater, population, common))
+            rows.append(_mean(pair.other, rater, population, common, note))
             rows.append(_mean_difference(pair, rater, population, common))
     return rows
 
@@ -337,16 +348,30 @@ def _mean_difference(pair: Pair, rater: str, population: Population, findings: l
         )
         estimate = percentile_interval(drawn - less_drawn, value=value - less, confidence=pair.main.config.confidence)
     place = _place(pair.other, MEAN, rater, population)
-    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, add_notes(estimate, macro_note(pair.other, findings)))
+    estimate = add_notes(estimate, macro_note(pair.other, findings))
+    cases = _cases(pair.other, rater, population, findings)
+    return _difference_row(pair, place, Metric.AUC_DIFFERENCE, estimate, cases=cases)
+
+
+def _cases(context: AnalysisContext, rater: str, population: Population, findings: Sequence[str]) -> list[int]:
+    """Return the number of cases of each finding."""
+    return [population_counts(context, rater, f, population).cases for f in findings]
 
 
 def _difference_row(
-    pair: Pair, place: EstimateKey, metric: str, estimate: Estimate, *, counts: Counts | None = None, at: str = ""
+    pair: Pair,
+    place: EstimateKey,
+    metric: str,
+    estimate: Estimate,
+    *,
+    counts: Counts | None = None,
+    cases: Sequence[int] = (),
+    at: str = "",
 ) -> Row:
     return row(
         place.to(contrast=pair.contrast),
         metric,
-        add_notes(estimate, pair.note),
+        add_notes(estimate, pair.on_cases([counts.cases] if counts else cases)),
         at=at,
         counts=counts,
         test={"null": 0.0},

@@ -154,11 +154,13 @@ def uncertain_labels(evidence: ReportData) -> Found | None:
     told = fact_sentences(evidence, "Reference standard", "uncertain_excluded", "uncertain_recoded")
     repeated = told and "policies_uncertain" in study_facts(evidence)
     again = "Analyses were repeated with other ways of handling them." if repeated else ""
-    none = "" if unstated(evidence) else "No label of an evaluated case was uncertain."
+    others = fact_sentences(evidence, "Reference standard", "other_uncertain_excluded", "other_uncertain_recoded")
+    whose = "the reference standard" if others else "an evaluated case"
+    none = "" if unstated(evidence) else f"No label of {whose} was uncertain."
     called = any(not reads.graded(f) for reads in arms(evidence) for f in reads.findings)
     calls = handling_of_calls(evidence) or ("No call of a reader was uncertain." if called else "")
     labels = f"{told} {again}".strip() or none
-    return Found("methods", f"{labels} {calls}".strip())
+    return Found("methods", " ".join(filter(None, (labels, others, calls))))
 
 
 def missing(evidence: ReportData) -> Found | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from overread.reporting.estimate_cells import code_of, known, mean_of
-from overread.reporting.first_page.first_page_parts import headline_finding, negated
-from overread.reporting.number_format import number
+from overread.reporting.first_page.first_page_parts import headline_finding, hospital, negated
+from overread.reporting.number_format import number, plural
 from overread.reporting.report_data import (
     MEAN,
     ReportData,
@@ -100,6 +100,12 @@ class ModelMeans:
         shown = [own for f in findings if (own := self.areas.get((rater, population, f)))]
         counts = {int(r["n_cases"]) for r in shown if r["n_cases"]}
         return max(counts, default=0), len(counts) == 1
+
+    def counted(self, population: str, *raters: str) -> str:
+        """A population with the number of cases of the AUCs of these models: `elm (up to 540 cases)`."""
+        found = {own for rater in raters if (own := self.cases(rater, population))[0]}
+        least = "" if len(found) == 1 and next(iter(found))[1] else "up to "
+        return f"{hospital(population)} ({least}{plural(max(found)[0], 'case')})" if found else hospital(population)
 
     def _in_mean(self, row: Row) -> list[str]:
         """The findings of a mean; its note has those of the vocabulary by their titles."""

@@ -158,7 +158,7 @@ def _placed_answer(means: ModelMeans, ranked: Sequence[str], population: str) ->
         return said
     (n, same), every = means.cases(ranked[0], population), means.all_cases(ranked[0], population)
     if len(means.evidence.cast.populations) > 1:
-        start = _counted(means, ranked[0], population)
+        start = means.counted(population, ranked[0])
         start = f"At {start}" if population.startswith("external:") else f"In {start}"
     elif n and n < every:
         start = f"On {'' if same else 'up to '}{count(n)} of {plural(every, 'case')}"
@@ -166,12 +166,6 @@ def _placed_answer(means: ModelMeans, ranked: Sequence[str], population: str) ->
         return said
     said = f"{said[:1].lower()}{said[1:]}" if said.startswith(("The ", "Of ")) else said
     return f"{start}, {said.removesuffix('.')}{_without(means, ranked[0])}."
-
-
-def _counted(means: ModelMeans, rater: str, population: str) -> str:
-    """A population with the number of its cases: `elm (up to 540 cases)`."""
-    n, same = means.cases(rater, population)
-    return f"{hospital(population)} ({'' if same else 'up to '}{plural(n, 'case')})" if n else hospital(population)
 
 
 def _without(means: ModelMeans, rater: str) -> str:
@@ -215,12 +209,12 @@ def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequenc
     of = f"the {name} of {lead}{over_own_findings(means.whole(lead, p) for p in outside)}"
     compared = _against_internal(means, lead, outside)
     if len(outside) == 1:
-        place, value = _counted(means, lead, outside[0]), spelled(means.whole(lead, outside[0]))
+        place, value = means.counted(outside[0], lead), spelled(means.whole(lead, outside[0]))
         return f"At {place}, {of} is {value}{compared}{_without(means, lead)}."
     by_height = sorted(outside, key=lambda p: number((means.whole(lead, p) or {})["estimate"]))
     low, high = by_height[0], by_height[-1]
     which = "hospitals outside the internal test" if known(inside) else "external hospitals"
-    ends = [_counted(means, lead, p) for p in (low, high)]
+    ends = [means.counted(p, lead) for p in (low, high)]
     return (
         f"At {len(outside)} {which}, {of} runs from {spelled(means.whole(lead, low))} at {ends[0]} to "
         f"{spelled(means.whole(lead, high), level=False)} at {ends[1]}{compared}{_without(means, lead)}."

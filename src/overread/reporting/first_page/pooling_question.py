@@ -23,7 +23,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.mean_aucs import model_means, over_own_findings
+from overread.reporting.first_page.mean_aucs import ModelMeans, model_means, over_own_findings
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 
@@ -133,12 +133,18 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
         p for p in evidence.cast.populations_of(pooled) if p.startswith("external:") and known(means.whole(pooled, p))
     ]
     if known(inside) and outside:
-        away = [f"{fixed((means.whole(pooled, p) or {})['estimate'])} at {hospital(p)}" for p in outside[:4]]
+        away = [f"{fixed((means.whole(pooled, p) or {})['estimate'])} at {_where(means, p)}" for p in outside[:4]]
         own = over_own_findings([inside, *(means.whole(pooled, p) for p in outside)])
-        at_home = f"{fixed(inside['estimate'])} in the internal test"
+        at_home = f"{fixed(inside['estimate'])} in {_where(means, 'internal')}"
         said.append(f"The mean AUC of {pooled}{own} is {at_home}, and {listed(away)}.")
         said.append(hospitals_line(means, [pooled], "internal"))
     return " ".join(filter(None, said))
+
+
+def _where(means: ModelMeans, population: str) -> str:
+    """A population, with the number of its cases where the mean AUC of the pooled model has no interval."""
+    pooled = str(means.evidence.cast.roles.get("pooled"))
+    return hospital(population) if bounded(means.whole(pooled, population)) else means.counted(population, pooled)
 
 
 def _figure(evidence: ReportData, rows: dict[tuple[str, ...], Row]) -> Figure | None:

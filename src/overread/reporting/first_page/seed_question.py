@@ -144,14 +144,21 @@ def _answer(rows: SeedRows, population: str) -> str:
     if not _known(rows, population):
         return "No AUC could be computed as mean over seeds."
     what = f"averaged over {_averaged(rows, population)}, {_measure(rows)} {_values(rows, population, level=True)}."
-    return f"{capital(place(population))}, {what}" if len(rows.populations) > 1 else capital(what)
+    return f"{_place(rows, population)}, {what}" if len(rows.populations) > 1 else capital(what)
+
+
+def _place(rows: SeedRows, population: str) -> str:
+    """Where a mean over seeds is from, with the number of cases: `At elm (32 cases)`."""
+    seeds = [m for own in rows.variants.values() for m in own]
+    counted = model_means(rows.evidence).counted(population, *seeds)
+    return f"{'At' if population.startswith('external:') else 'In'} {counted}"
 
 
 def _elsewhere(rows: SeedRows, lead: str) -> str:
     """The same at the other populations; those without an AUC, and those that stand in the table only, are named."""
     others = [p for p in rows.populations if p != lead]
     found, lost = [p for p in others if _known(rows, p)], [p for p in others if not _known(rows, p)]
-    said = [f"{capital(place(p))}, it {_values(rows, p, level=False)}." for p in found[:_PLACES]]
+    said = [f"{_place(rows, p)}, it {_values(rows, p, level=False)}." for p in found[:_PLACES]]
     if left := found[_PLACES:]:
         named = listed([hospital(p) for p in left])
         said.append(f"{plural(len(left), 'more hospital')}, {named}: see the sections below.")

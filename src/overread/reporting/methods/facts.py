@@ -200,6 +200,8 @@ def _account_fact(code: Code, count: int, vocabulary: Vocabulary) -> Iterator[tu
         yield code.name, {"n": count}
     elif code.name == "uncertain_recoded":
         yield "uncertain_recoded", {"n": count, "state": given["state"]}
+    elif code.name in ("other_uncertain_excluded", "other_uncertain_recoded"):
+        yield code.name, {"n": count, **given, "source": _quoted(str(given["source"]))}
     elif code.name == "labelled_not_scored":
         yield "missing_scores", {"n": count, "rater": _quoted(str(given["rater"]))}
     elif code.name == "finding_unscored":

@@ -255,15 +255,22 @@ def _largest(rows: Sequence[Row]) -> tuple[int, Row]:
 
 def policies(evidence: ReportData) -> str:
     """The largest change of an AUC under another treatment of uncertain labels or another label source."""
-    every = pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts()
+    return changes(evidence, pick(evidence.estimates, analysis="policies", metric="auc_difference").to_dicts())
+
+
+def changes(evidence: ReportData, every: Sequence[Row]) -> str:
+    """In how many of these changes an AUC changes, and the largest; a mean is not counted beside its findings."""
+    every = [r for r in every if r["finding"] != MEAN]
     rows = [r for r in every if bounded(r)]
     if not rows:
         return "No change of an AUC could be computed."
     clear, most = _largest(rows)
+    other = f" with “{most['reference']}”" if contrast_of(most["contrast"], "reference") else ""
+    where = f" {place(most['population'])}" if len(evidence.cast.populations) > 1 else ""
     return (
         f"The AUC changes, with an interval without 0, in {clear or 'none'} of {plural(len(rows), 'comparison')}"
         f"{_lacking(every, rows)}; the largest{' of these' if clear else ''}, for "
-        f"{evidence.heading(most['finding']).lower()} and {most['rater']}: {spelled(most, signed=True)}."
+        f"{evidence.heading(most['finding']).lower()} and {most['rater']}{where}{other}: {spelled(most, signed=True)}."
     )
 
 

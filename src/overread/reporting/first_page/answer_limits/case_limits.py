@@ -5,9 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from overread.reporting.first_page.answer_limits.limit_codes import account_codes, noted
-from overread.reporting.first_page.first_page_parts import Limitation, hospital
+from overread.reporting.first_page.first_page_parts import Limitation, hospital, side
 from overread.reporting.number_format import count, listed, plural
-from overread.reporting.report_data import MEAN, ReportData, overall, pick, plain_words
+from overread.reporting.report_data import MEAN, ReportData, contrast_of, overall, pick, plain_words, with_contrast
+from overread.reporting.sections.section_answers import changes
 from overread.tables import counted
 from overread.tables.table_notes import IDENTIFIERS, sentences
 
@@ -117,9 +118,25 @@ def uncertain(evidence: ReportData) -> list[Limitation]:
     told = [f"{plural(n, 'uncertain label')} {how}" for how, n in counts.items() if n]
     if not told:
         return []
-    again = pick(evidence.estimates, analysis="policies").height > 0
+    again = with_contrast(pick(evidence.estimates, analysis="policies"), "policy").height > 0
     text = "Results with other ways of handling them:" if again else ""
     return [Limitation(12, "uncertain labels", f"{listed(told)}.", text, "policies" if again else "")]
+
+
+def other_sources(evidence: ReportData) -> list[Limitation]:
+    """The reference standard, and how the AUC changes with another label source, where several were supplied."""
+    rows = with_contrast(pick(evidence.estimates, analysis="policies", metric="auc_difference"), "reference").to_dicts()
+    if not rows:
+        return []
+    main = contrast_of(rows[0]["contrast"], "reference")
+    others = sorted({str(r["reference"]) for r in rows})
+    named = listed([*others[:4], *([f"{len(others) - 4} more"] if len(others) > 4 else [])])
+    told = changes(evidence, rows)
+    text = f"With another label source ({named}), {told[:1].lower()}{told[1:]}"
+    apart = any(side(r) for r in rows if r["finding"] != MEAN)
+    short = "the AUC depends on the label source" if apart else "other label sources"
+    head = f"The reference standard is “{main}”."
+    return [Limitation(8 if apart else 12, short, head, text, "policies")]
 
 
 def uncomputed(evidence: ReportData) -> list[Limitation]:

@@ -178,14 +178,15 @@ def sites(evidence: ReportData) -> list[Limitation]:
 
 
 def few_present(evidence: ReportData) -> list[Limitation]:
-    """Findings with few cases."""
-    rows = [r for r in pick(overall(evidence, "standalone", "auc"), at="").to_dicts() if r["finding"] != MEAN]
-    low = {
-        r["finding"]: r["n_present"]
-        for r in sorted(rows, key=lambda r: -(r["n_present"] or 0))
-        if r["n_present"] is not None
-    }
-    text = rare_findings(evidence, {f: n for f, n in low.items() if f in evidence.cast.findings}, rows)
+    """Findings with few cases, at each of several hospitals."""
+    every = pick(overall(evidence, "standalone", "auc"), at="").to_dicts()
+    rows = [r for r in every if r["finding"] in evidence.cast.findings and r["n_present"] is not None]
+    several = len(evidence.cast.populations) > 1
+    low: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (row["finding"], row["population"] if several else "")
+        low[key] = min(row["n_present"], low.get(key, row["n_present"]))
+    text = rare_findings(evidence, low, rows)
     if not text or evidence.cast.single:
         return []
     return [Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, "discrimination")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
-from overread.reporting.first_page.first_page_parts import Limitation, bounded, constant
+from overread.reporting.first_page.first_page_parts import Limitation, bounded, constant, place
 from overread.reporting.first_page.question import ARMS, READER_STUDY, READERS_ALONE, leading
 from overread.reporting.number_format import count, listed
 from overread.reporting.report_data import ReportData, Row, contrast_of, pick
@@ -16,23 +16,29 @@ from overread.reporting.sections.reader_results.reader_titles import OTHERS, REA
 FEW = 50  # present cases: below, intervals are wide
 
 
-def rare_findings(evidence: ReportData, present: Mapping[str, int], rows: Iterable[Row]) -> str:
+def rare_findings(evidence: ReportData, present: Mapping[tuple[str, str], int], rows: Iterable[Row]) -> str:
     """The findings with few cases present, the rarest first, with their numbers; "" where none has.
 
-    `rows` hold the estimates that few cases make imprecise: a finding without an interval there is named.
+    `present` has the numbers by finding and population, which is named unless it is "". `rows` hold the estimates that
+    few cases make imprecise: a finding without an interval there is named.
     """
-    few = [f for n, f in sorted((n, f) for f, n in present.items() if 0 < n < FEW)]
+    few = [key for n, key in sorted((n, key) for key, n in present.items() if 0 < n < FEW)]
     if not few:
         return ""
-    wide = {r["finding"] for r in rows if bounded(r) and not constant(r)}
-    without = [evidence.heading(f).lower() for f in few if f not in wide]
-    names = [f"{evidence.heading(f).lower()} ({count(present[f])})" for f in few]
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    told = "No interval of AUC or sensitivity could be computed."
+    wide = {(r["finding"], p) for r in rows if bounded(r) and not constant(r) for p in ("", r["population"])}
+    without = [evidence.heading(f).lower() + (f" {place(p)}" if p else "") for f, p in few if (f, p) not in wide]
+    names = [f"{evidence.heading(f).lower()} ({count(present[f, p])}{f' {place(p)}' if p else ''})" for f, p in few]
+    there = " there" if any(p for _, p in few) else ""
+    told = f"No interval of AUC or sensitivity could be computed{there}."
     if len(without) < len(few):
-        none = f"; {listed(without)} {'has' if len(without) == 1 else 'have'} none" if without else ""
+        none = f"; {_first(without)} {'has' if len(without) == 1 else 'have'} none" if without else ""
         told = f"The intervals are wide{none}."
-    return f"{listed(names[:3])}{rest}. {told}"
+    return f"{_first(names)}. {told}"
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    return listed([*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])])
 
 
 def few_read(evidence: ReportData) -> list[Limitation]:
@@ -52,7 +58,7 @@ def few_read(evidence: ReportData) -> list[Limitation]:
             for f, n in own.group_by("finding").agg(pl.col(column).max()).drop_nulls().rows():
                 most[f] = max(n, most.get(f, 0))
     together = [r for r in rows if READERS in (r["rater"], contrast_of(r["contrast"], "rater"))]
-    text = "" if reference == OTHERS else rare_findings(evidence, present, together)
+    text = "" if reference == OTHERS else rare_findings(evidence, {(f, ""): n for f, n in present.items()}, together)
     link = "arms" if kind == ARMS else "readers"
     made = Limitation(10, "few cases of some findings", f"Fewer than {FEW} cases present:", text, link)
     without = sorted((n, evidence.heading(f).lower()) for f, n in absent.items() if n < FEW and reference != OTHERS)

@@ -124,6 +124,7 @@ _RULES: Sequence[Callable[[ReportData], list[Limitation]]] = (
     call_limits.uncertain_calls,
     reader_limits.few_readers,
     _reference,
+    case_limits.other_sources,
     reader_limits.subset,
     reader_limits.unscored,
     reader_limits.without_label,
