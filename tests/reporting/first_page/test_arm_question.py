@@ -83,6 +83,22 @@ def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_f
     assert "Non-inferiority in sensitivity could not be tested." in page.more
 
 
+def test_margins_name_the_finding_and_say_which_of_another_finding_is_not_met(evidence_folder):
+    rows = in_two_arms()
+    of_margin = {"at": "margin=0.1;test=obuchowski-rockette"}
+    rows += [r | of_margin | {"p": 0.001} for r in changed({}) if r["contrast"]]
+    less = {"metric": "specificity_difference", "estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}
+    rows += [r | less for r in changed({}) if r["contrast"]]
+    failed = {"finding": "nodule", "metric": "specificity_difference", "estimate": -0.09, "low": -0.318, "high": 0.13}
+    rows += [r | failed | at for r in changed({}) if r["contrast"] for at in ({}, of_margin | {"p": 0.47})]
+    _, page = page_of(evidence_folder, rows)
+    assert (
+        "Non-inferiority in specificity for mass could not be tested. In 1 test for other findings the lower limit is "
+        "above minus the margin in 0 and not above it in 1: specificity for nodule (−0.318, P = 0.47). One-sided P "
+        "values are not adjusted."
+    ) in page.more
+
+
 def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):
     why = noted("readers_without_class", classes="with the finding", readers=("2",))
     one = [r | {"n_readers": 1} if r["rater"] == "(readers)" else r for r in changed({"n_readers": 1, **why})]
