@@ -286,6 +286,13 @@ def test_arms_with_readers_of_their_own_are_not_compared_within_readers(evidence
     assert said in for_paper(pairs(evidence)[0], "auc")
 
 
+def test_readers_who_read_a_case_in_one_arm_only_miss_no_read(evidence_folder):
+    evidence, page = page_of(evidence_folder, changed(noted("reads_in_one_arm")))
+    assert page.more.startswith("Each reader read a case in one arm only: the two arms of a reader are of different")
+    assert not [x for x in limitations(evidence) if "missing" in x.short]
+    assert "each reader read a case in one arm only; reference standard" in for_paper(pairs(evidence)[0], "auc")
+
+
 def test_weighted_cases_are_named_in_the_answer_and_in_the_sentence_for_a_paper(evidence_folder):
     method = codes.methods(codes.method("u_statistics_centred"), codes.method("weighted"))
     evidence, page = page_of(evidence_folder, changed({"method_code": codes.encode(method)}))

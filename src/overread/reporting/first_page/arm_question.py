@@ -267,6 +267,8 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     if (own := first.own_readers(first.leading_measure)) is not None:
         who = f"{plural(own[0], 'reader')} {arm_words(first.new)}, {count(own[1])} others {arm_words(first.usual)}"
         said.append(f"Every reader read in one arm only ({who}): the difference is also one between readers.")
+    if code_of(first.difference(first.leading_measure), "reads_in_one_arm") is not None:
+        said.append("Each reader read a case in one arm only: the two arms of a reader are of different cases.")
     readers = [(r, d) for r in first.readers_of_both() if known(d := reader_difference(first, r))]
     if len(readers) > 1:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)

@@ -164,7 +164,7 @@ def _method(row: Row) -> list[str]:
 # Designs in which centred kernels give another variance than those of Gallas et al. and of iMRMC.
 _NOT_CROSSED = (
     "reads_missing", "reads_of_practice", "reads_in_groups", "reads_not_assigned", "reads_without_majority",
-    "readers_within_arms", "reader_not_in_reference",
+    "readers_within_arms", "reads_in_one_arm", "reader_not_in_reference",
 )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ _PARTS = "each reader, or each arm, with part of the cases, by design or not"
 
 def _unread(row: Row) -> list[str]:
     """The combinations without a read that the design explains, the missing reads, and those that were excluded."""
-    said = []
+    said = ["each reader read a case in one arm only"] if code_of(row, "reads_in_one_arm") is not None else []
     by_design = code_of(row, "reads_in_groups") or code_of(row, "reads_not_assigned")
     if by_design is not None:
         in_groups = by_design.name == "reads_in_groups"
