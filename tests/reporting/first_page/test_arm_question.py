@@ -293,6 +293,18 @@ def test_readers_who_read_a_case_in_one_arm_only_miss_no_read(evidence_folder):
     assert "each reader read a case in one arm only; reference standard" in for_paper(pairs(evidence)[0], "auc")
 
 
+def test_the_sentence_for_a_paper_says_that_tied_votes_leave_the_arms_on_different_cases(evidence_folder):
+    tied = codes.notes(
+        codes.note("reads_without_majority", n=92, total=600),
+        codes.note("reads_without_majority_by_arm", arms=("unaided 92 of 300", "aided 0 of 300")),
+    )
+    evidence, _ = page_of(evidence_folder, changed({"note_codes": codes.encode(tied)}))
+    assert (
+        "92 of 600 reads excluded (no majority of the others; unaided 92 of 300 and aided 0 of 300), so that the arms "
+        "rest on different cases; reference standard"
+    ) in for_paper(pairs(evidence)[0], "auc")
+
+
 def test_weighted_cases_are_named_in_the_answer_and_in_the_sentence_for_a_paper(evidence_folder):
     method = codes.methods(codes.method("u_statistics_centred"), codes.method("weighted"))
     evidence, page = page_of(evidence_folder, changed({"method_code": codes.encode(method)}))
