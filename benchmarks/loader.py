@@ -26,9 +26,9 @@ from overread import runs
 from overread.images.recipe.pixel_recipe import Recipe
 from overread.images.store.pixel_store import Store
 from overread.training.compute_device import fast_bf16, resolved_precision
-from overread.training.fitting.augmentation import augment
+from overread.training.fitting.augmentation import augment, draws
 from overread.training.fitting.examples import Examples, batches, epoch_order
-from overread.training.fitting.loop import parameter_groups, seeded
+from overread.training.fitting.loop import parameter_groups
 from overread.training.fitting.loss import masked_bce
 from overread.training.networks.architectures import Architecture, build, normalise, to_unit
 from overread.training.training_config import Augmentation
@@ -81,7 +81,7 @@ def overhead(network: str, size: int, batch: int, images: int, steps: int, folde
         step(ready, there)
         between = time.perf_counter()
         pixels, truth = next(stream)
-        made = normalise(augment(to_unit(pixels), Augmentation(), seeded(0, 0, number, 0)), architecture)
+        made = normalise(augment(to_unit(pixels), Augmentation(), draws(0, number, np.arange(batch))), architecture)
         changed = time.perf_counter()
         step(made, truth)
         ended = time.perf_counter()

@@ -272,3 +272,10 @@ def test_a_source_has_a_share_of_unreadable_images_of_its_own(protocol, tmp_path
         run(protocol, tmp_path / "s", data=tmp_path, workers=1, changes=changes)
     with pytest.raises(InputError, match=r"\[sources.simulated\]: expected max_unreadable"):
         run(protocol, tmp_path / "s", workers=1, changes=changes | {"sources.simulated.max_unreadable": 2})
+
+
+def test_a_study_is_refused_to_the_processes_of_torchrun(protocol, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(InputError, match="expected one process; found one of several that torchrun started"):
+        run(protocol, tmp_path / "s")
+    assert not (tmp_path / "s").exists()

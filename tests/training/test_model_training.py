@@ -330,9 +330,40 @@ def test_a_tune_of_one_class_is_chosen_by_its_loss(tmp_path: Path):
     assert notes["best_epoch"]["epoch"] == frame["epoch"][int(frame["tune_loss"].arg_min())]
 
 
-def test_a_diverged_loss_is_said(cohort: Path, tmp_path: Path):
-    with pytest.raises(InputError, match=r"a loss that is a number; found (nan|inf).*Lower learning_rate"):
-        train(cohort, tmp_path / "model", tiny(epochs=1, learning_rate=10.0, clip=0, weight_decay=10.0, batch_size=2))
+def test_a_diverged_training_stops_within_twenty_steps_and_saves_only_numbers(cohort: Path, tmp_path: Path):
+    config = tiny(epochs=3, learning_rate=10.0, clip=0, weight_decay=10.0, batch_size=2, checkpoint_minutes=0.001)
+    seen: list[int] = []
+    told = r"(a loss that is a number|weights that are numbers); found (nan|inf).*epoch 1, with \d+ images \(.*lower"
+    with pytest.raises(InputError, match=told):
+        train(cohort, tmp_path / "model", config, progress=lambda done, total, line: seen.append(done))
+    state = tmp_path / "model/checkpoints/last.pt"
+    if state.is_file():
+        saved = torch.load(state, weights_only=True)
+        assert all(bool(v.isfinite().all()) for v in saved["network"].values())
+        assert seen[-1] - saved["position"]["step"] <= 20
+    with pytest.raises(InputError, match=told):  # goes on from numbers, and says the same
+        train(cohort, tmp_path / "model", config)
+
+
+def test_steps_cut_the_last_epoch_and_are_not_stopped_early(cohort: Path, tmp_path: Path):
+    # 72 images in steps of 16: 5 steps an epoch.
+    seen: list[tuple[int, int]] = []
+    config = tiny(epochs=1, steps=12, patience=1)
+    folder = train(cohort, tmp_path / "model", config, progress=lambda done, total, line: seen.append((done, total)))
+    assert seen[-1] == (12, 12)
+    assert [done for done, _ in seen] == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 10, 11, 12, 12]
+    assert history(folder)["epoch"].to_list() == [1, 2, 3]
+    assert runs.read(folder)["notes"]["stopped"] == "all 12 steps done"
+    assert history(folder)["learning_rate"][-1] < history(folder)["learning_rate"][0]
+    whole = history(train(cohort, tmp_path / "whole", tiny(epochs=3)))
+    assert history(folder)["loss"][0] != whole["loss"][0]  # another schedule: 12 steps and not 15
+
+
+def test_as_many_steps_as_the_epochs_have_are_the_same_training(cohort: Path, tmp_path: Path):
+    by_epochs = train(cohort, tmp_path / "epochs", tiny(epochs=2, patience=0))
+    by_steps = train(cohort, tmp_path / "steps", tiny(epochs=9, steps=10))
+    assert same_weights(by_epochs, by_steps)
+    assert history(by_epochs).equals(history(by_steps))
 
 
 def test_a_patient_in_train_and_tune_is_refused(tmp_path: Path):
@@ -355,7 +386,7 @@ def test_starting_from_a_weight_file(cohort: Path, straight: Path, tmp_path: Pat
     config = tiny(epochs=1, weights=str(straight / "weights.safetensors"), normalisation="unit", findings=("mass",))
     folder = train(cohort, tmp_path / "model", config)
     notes = runs.read(folder)["notes"]
-    assert notes["weights"] == ["The classifier of 2 outputs was left out; that of 1 outputs starts at random."]
+    assert notes["weights"] == ["The classifier was kept for 1 of 1 outputs (mass)."]
     assert runs.read(folder)["inputs"]["weights"] == integrity.file_hash(straight / "weights.safetensors")
 
 

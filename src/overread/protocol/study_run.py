@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -126,6 +127,9 @@ def run(
         import overread as ov
         ov.run("study.toml", "study", data="data")
     """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        do = "Start it without torchrun; it does one stage after the other. torchrun is for overread train."
+        raise InputError("run", "one process", "one of several that torchrun started", do=do)
     loaded = load(protocol, changes=changes)
     study = _Study(
         loaded,

@@ -147,7 +147,7 @@ def train(
             task, facts = prepare(cohort_folder, out, config, selection, fingerprint=fingerprint)
             torch.manual_seed(config.seed)
             network = build(task.architecture)
-            facts["weights"] = list(load_weights(network, config.weights)) if config.weights else ["Random weights."]
+            facts["weights"] = _initialise(network, config, task.findings)
             fitted = fit(task, network, fabric, precision=precision, progress=progress)
             if run is not None:
                 _note(run, task, fitted, facts, precision)
@@ -168,6 +168,11 @@ _WRITTEN = (
     checkpoint.FOLDER,
 )
 _FILES = {"images": "images.parquet", "labels": "labels.parquet", "recipe": "pixels/recipe.json"}
+
+
+def _initialise(network: torch.nn.Module, config: TrainingConfig, findings: Sequence[str]) -> list[str]:
+    """Load the initial weights, if there are any, and say what was taken from them."""
+    return list(load_weights(network, config.weights, findings=findings)) if config.weights else ["Random weights."]
 
 
 def prepare(
@@ -220,6 +225,7 @@ def finish(
         cluster=task.tune.images["patient_id"].to_numpy(),
         specificities=config.specificities,
         sensitivities=config.sensitivities,
+        positive_weights=facts["positive_weights"],
     )
     patients = task.train.images["patient_id"].unique().sort().to_list()
     paths = [

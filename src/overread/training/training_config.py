@@ -78,7 +78,10 @@ class TrainingConfig:
         Normalisation of the input: "unit", "imagenet" or "torchxrayvision". "" = "imagenet" for the ImageNet weights of
         torchvision (also as a file, recognised by its SHA-256) and "unit" for random weights; required for other files.
     epochs : int
-        Largest number of passes over the training images.
+        Largest number of passes over the training images; not used if `steps` are given.
+    steps : int
+        Number of steps of the optimiser, the last pass being cut; 0 = as many as `epochs` have. With equal steps,
+        models that learn from fewer images are trained as long as others; training is then not stopped early.
     batch_size : int
         Images per step, over all processes.
     learning_rate : float
@@ -94,7 +97,7 @@ class TrainingConfig:
     precision : {"auto", "32-true", "bf16-mixed"}
         Arithmetic; "auto" = bf16-mixed if the processor or GPU supports bfloat16, else 32-true.
     patience : int
-        Epochs without a better tune AUC after which training stops; 0 = no early stopping.
+        Epochs without a better tune AUC after which training stops; 0 = no early stopping, as with `steps`.
     seed : int
         Seed of initial weights, order of images, augmentation, and choice of `max_images`.
     findings : tuple of str
@@ -133,6 +136,7 @@ class TrainingConfig:
     weights: str | None = None
     normalisation: str = ""
     epochs: int = 20
+    steps: int = 0
     batch_size: int = 32
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
@@ -227,6 +231,7 @@ def _wrong_numbers(config: TrainingConfig) -> Iterator[InputError]:
     """Check numeric settings; upper limits catch misplaced decimal points."""
     ranges: dict[str, tuple[float, float]] = {
         "epochs": (1, 10_000),
+        "steps": (0, 100_000_000),
         "batch_size": (2, 65_536),
         "learning_rate": (1e-8, 10),
         "weight_decay": (0, 10),
@@ -242,7 +247,7 @@ def _wrong_numbers(config: TrainingConfig) -> Iterator[InputError]:
         value = getattr(config, name)
         if not limits.is_number(value) or not low <= value <= high:
             yield InputError(f"training.{name}", f"a number from {low:g} to {high:g}", limits.shown(value))
-        elif name in ("epochs", "batch_size", "patience", "seed") and value != int(value):
+        elif name in ("epochs", "steps", "batch_size", "patience", "seed") and value != int(value):
             yield InputError(f"training.{name}", "a whole number", repr(value))
     if config.channels not in (1, 3):
         yield InputError("training.channels", "1 or 3", limits.shown(config.channels))

@@ -171,6 +171,28 @@ def test_hospitals_outside_the_internal_test_lead_the_answer(evidence_folder):
     assert "site" not in page.answer
 
 
+def test_means_over_different_findings_are_not_set_against_each_other(evidence_folder):
+    """Inside over edema alone, at elm over edema and mass: only the drop over edema compares the two."""
+    more = {"population": "external:elm"}
+    rows = [row("auc", 0.897, 0.82, 0.94, note=over(1)), row("auc", 0.764, 0.69, 0.83, note=over(2), **more)]
+    drop = {"analysis": "drop", "contrast": "population:external:elm"}
+    _, page = page_of(evidence_folder, [*rows, row("auc_drop", 0.043, -0.037, 0.123, note=over(1), **drop)])
+    assert page.answer == (
+        "At elm, the mean AUC of acme is 0.764 (95% interval 0.690 to 0.830); over edema, evaluable in both, internal "
+        "minus external is +0.043 (−0.037 to +0.123)."
+    )
+    _, page = page_of(evidence_folder, rows)
+    assert page.answer.endswith("; no finding could be evaluated both there and in the internal test.")
+    rows += [row("auc", v, v - 0.1, 0.9, note=over(n), rater="beta", **p) for v, n, p in ((0.8, 1, {}), (0.7, 2, more))]
+    less = {"analysis": "comparison", "rater": "acme", "contrast": "rater:beta"}
+    rows += [row("auc_difference", 0.097, 0.01, 0.2, note=over(1), **less)]
+    rows += [row("auc_difference", 0.064, 0.01, 0.2, note=over(2), **less, **more)]
+    _, page = page_of(evidence_folder, rows)
+    assert (
+        "acme minus beta (at each hospital over the findings evaluable there) runs from +0.064 to +0.097" in page.more
+    )
+
+
 def pooled(verdict_hash):
     """Pooled against two single-hospital models at one hospital, with a verdict."""
     rows = [

@@ -229,7 +229,7 @@ def test_rare_findings_with_and_without_an_interval_are_told_apart(evidence_fold
         "mass has none."
     )
     found = limits_of(evidence_folder, rows[2:], settings=settings)
-    assert found["few cases of some findings"].endswith("No interval could be computed.")
+    assert found["few cases of some findings"].endswith("No interval of AUC or sensitivity could be computed.")
 
 
 def test_a_finding_of_one_class_has_its_hospital_only_where_there_are_several(evidence_folder):

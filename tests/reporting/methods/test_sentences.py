@@ -41,7 +41,7 @@ FACTS = {
     "ensemble": {"models": ("“acme”",), "members": 3}, "initialisation_random": {"models": ("“acme”",)},
     "initialisation_imagenet": {"models": ("“acme”",)},
     "initialisation_file": {"models": ("“acme”",), "weights": "weights.safetensors"},
-    "training": {"models": ("“acme”",), "cap": 10.0, "rate": "0.001", "batch": "32", "epochs": "6"},
+    "training": {"models": ("“acme”",), "cap": 10.0, "rate": "0.001", "batch": "32", "length": "at most 6 epochs"},
     "early_stopping": {"models": ("“acme”",), "patience": 5},
     "training_uncertain": {"models": ("“acme”",), "handling": "uncertain labels were excluded"},
     "recalibration_frozen": {"models": ("“acme”",)}, "reference_main": {"sources": ("“panel”",)},

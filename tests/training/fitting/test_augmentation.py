@@ -1,21 +1,27 @@
-"""Augmentation: nothing at zero strength, by hand where it can be, the same for the same generator."""
+"""Augmentation: nothing at zero strength, by hand where it can be, the same in any part of a batch."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from overread.training.fitting.augmentation import add_noise, affine, augment, blur, draw_affine, tone
+from overread.training.fitting.augmentation import (
+    add_noise,
+    affine,
+    affine_parameters,
+    augment,
+    blur,
+    changed,
+    draws,
+    tone,
+)
 from overread.training.training_config import Augmentation
 
 ONE, ZERO, STILL = torch.ones(1), torch.zeros(1), torch.zeros(1, 2)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def dot(height: int, width: int, at: tuple[int, int]) -> Tensor:
@@ -26,7 +32,7 @@ def dot(height: int, width: int, at: tuple[int, int]) -> Tensor:
 
 def test_zero_strength_changes_nothing():
     images = torch.rand(3, 1, 17, 23)
-    assert augment(images, Augmentation.none(), generator()) is images
+    assert augment(images, Augmentation.none(), draws(0, 0, np.arange(3))) is images
 
 
 @pytest.mark.slow
@@ -34,7 +40,7 @@ def test_the_functions_at_rest_are_the_identity():
     images = torch.rand(1, 1, 16, 24)
     torch.testing.assert_close(affine(images, ZERO, ONE, STILL), images, atol=1e-5, rtol=0)
     torch.testing.assert_close(tone(images, ONE, ONE, ZERO), images, atol=1e-5, rtol=0)
-    assert torch.equal(add_noise(images, ZERO, generator()), images)
+    assert torch.equal(add_noise(images, ZERO, ZERO), images)
     assert torch.equal(blur(images, ZERO), images)
 
 
@@ -76,7 +82,7 @@ def test_tone_by_hand():
 
 def test_noise_has_the_deviation_of_each_image():
     images = torch.full((2, 1, 200, 200), 0.5)
-    made = add_noise(images, torch.tensor([0.01, 0.05]), generator())
+    made = add_noise(images, torch.tensor([0.01, 0.05]), torch.tensor([0.1, 0.2]))
     torch.testing.assert_close(made.std((1, 2, 3)), torch.tensor([0.01, 0.05]), rtol=0.03, atol=0)
 
 
@@ -91,17 +97,30 @@ def test_blur_spreads_by_its_sigma_and_keeps_the_sum():
     torch.testing.assert_close(blur(torch.full((1, 1, 8, 8), 0.3), torch.tensor([2.0])), torch.full((1, 1, 8, 8), 0.3))
 
 
-def test_the_same_generator_gives_the_same_images():
-    images, strengths = torch.rand(4, 1, 32, 32), Augmentation(blur=1.0)
-    first = augment(images.clone(), strengths, generator(7))
-    assert torch.equal(first, augment(images.clone(), strengths, generator(7)))
-    assert not torch.equal(first, augment(images.clone(), strengths, generator(8)))
-    assert float(first.min()) >= 0
-    assert float(first.max()) <= 1
+def test_what_is_drawn_is_a_function_of_seed_epoch_and_image():
+    whole = draws(3, 1, np.array([8, 0, 5]))
+    assert torch.equal(draws(3, 1, np.array([5, 8])), whole[[2, 0]])
+    others = torch.cat([whole, draws(4, 1, np.array([8])), draws(3, 2, np.array([8])), draws(1, 3, np.array([8]))])
+    assert len(others.flatten().unique()) == 6 * 12
 
 
-def test_draws_stay_within_the_strengths():
-    angle, scale, shift = draw_affine(5000, Augmentation(rotation=10, shift=0.1, scale=0.25), generator())
+def test_an_image_is_changed_the_same_in_any_part_of_a_batch():
+    places, strengths = np.array([3, 9, 4, 0, 7, 1, 12]), Augmentation(blur=2.0)
+    images = torch.rand(7, 1, 200, 200, dtype=torch.float64)  # three at a time on a CPU
+    whole = augment(images, strengths, draws(0, 0, places))
+    for process in range(3):
+        part = augment(images[process::3], strengths, draws(0, 0, places[process::3]))
+        torch.testing.assert_close(part, whole[process::3], rtol=0, atol=1e-13)
+    together = changed(images, strengths, draws(0, 0, places))
+    torch.testing.assert_close(together, whole, rtol=0, atol=1e-13)
+    assert not torch.equal(augment(images, strengths, draws(0, 1, places)), whole)
+    assert float(whole.min()) >= 0
+    assert float(whole.max()) <= 1
+
+
+def test_parameters_stay_within_the_strengths():
+    strengths = Augmentation(rotation=10, shift=0.1, scale=0.25)
+    angle, scale, shift = affine_parameters(draws(0, 0, np.arange(2000))[:, :4], strengths)
     assert math.radians(9.9) < float(angle.abs().max()) <= math.radians(10)
     assert 1.24 < float(scale.max()) <= 1.25
     assert 0.8 <= float(scale.min()) < 0.81
@@ -113,14 +132,12 @@ def test_each_strength_alone_changes_the_images_and_not_the_input(strength: str)
     images = torch.rand(8, 1, 32, 32)
     kept = images.clone()
     only = Augmentation(**{**dict.fromkeys(Augmentation.none().__slots__, 0.0), strength: 0.5})
-    assert not torch.equal(augment(images, only, generator(1)), kept)
+    assert not torch.equal(augment(images, only, draws(0, 0, np.arange(8))), kept)
     assert torch.equal(images, kept)
 
 
-@pytest.mark.parametrize("size", [32, 128, 600])
-def test_half_the_images_have_noise(size: int):
-    images = torch.full((6, 1, size, size), 0.5)
-    made = augment(
-        images, Augmentation(**{**dict.fromkeys(Augmentation.none().__slots__, 0.0), "noise": 0.1}), generator()
-    )
-    assert [bool((m != 0.5).any()) for m in made] == [True, False] * 3
+def test_half_the_images_have_noise():
+    images = torch.full((400, 1, 4, 4), 0.5)
+    only = Augmentation(**{**dict.fromkeys(Augmentation.none().__slots__, 0.0), "noise": 0.1})
+    noisy = (augment(images, only, draws(0, 0, np.arange(400))) != 0.5).flatten(1).any(1)
+    assert 160 < int(noisy.sum()) < 240  # four standard errors

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from overread.errors import InputError
 from overread.training.fitting import loop
 from overread.training.networks.architectures import Architecture, build
 from overread.training.training_config import TrainingConfig
@@ -42,14 +44,21 @@ def test_only_kernels_decay():
     assert {p.ndim for p in others["params"]} == {1}
 
 
-def test_chance_is_a_function_of_the_place():
-    def draws(*place: int) -> tuple[float, float]:
-        generator = loop.seeded(*place)
-        return torch.rand(1, generator=generator).item(), torch.rand(1).item()
+def test_dropout_is_a_function_of_the_place():
+    def drawn(*place: int) -> float:
+        loop.seed_dropout(*place)
+        return torch.rand(1).item()
 
     with torch.random.fork_rng(devices=[]):
-        assert draws(1, 2, 3, 0) == draws(1, 2, 3, 0)
-        assert len({draws(*place) for place in [(1, 2, 3, 0), (0, 2, 3, 0), (1, 3, 2, 0), (1, 2, 3, 1)]}) == 4
+        assert drawn(1, 2, 3, 0) == drawn(1, 2, 3, 0)
+        assert len({drawn(*place) for place in [(1, 2, 3, 0), (0, 2, 3, 0), (1, 3, 2, 0), (1, 2, 3, 1)]}) == 4
+
+
+def test_more_processes_than_images_in_a_step_are_refused():
+    task = SimpleNamespace(train=range(72), steps_per_epoch=5)  # the smallest step has 14
+    loop.check_processes(task, 14)
+    with pytest.raises(InputError, match=r"found 15 processes and 14 images\. Start at most 14 processes"):
+        loop.check_processes(task, 15)
 
 
 def test_the_callers_chance_is_left_as_it_was():

@@ -35,6 +35,15 @@ def test_a_batch_that_states_nothing_has_no_loss_and_no_gradient():
     assert torch.equal(logits.grad, torch.zeros(3, 2))
 
 
+def test_the_losses_of_the_parts_of_a_batch_have_that_of_the_whole_as_their_sum():
+    logits, weights = torch.randn(5, 3), torch.tensor([3.0, 1.0, 2.0])
+    truth = torch.tensor([[1, 0, NAN], [NAN, NAN, NAN], [0, 1, 1], [NAN, 1, NAN], [0, 0, 1]])
+    whole = masked_bce(logits, truth, weights)
+    parts = [masked_bce(logits[part], truth[part], weights, 9) for part in (slice(0, 2), slice(2, 5))]
+    torch.testing.assert_close(sum(parts), whole)
+    assert masked_bce(logits[1:2], truth[1:2], weights, 0).item() == 0
+
+
 def test_bfloat16_logits_are_taken_in_float32():
     logits = torch.tensor([[1.0, -2.0]], dtype=torch.bfloat16)
     loss = masked_bce(logits, torch.tensor([[1.0, 0.0]]), torch.ones(2))

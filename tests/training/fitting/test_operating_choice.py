@@ -118,6 +118,20 @@ def test_too_few_patients_leave_the_identity_with_a_note():
     assert line["note"].startswith("not recalibrated: tune has 6 patients with and 170 without")
 
 
+@pytest.mark.parametrize("weight", [1.0, 10.0])
+def test_where_tune_is_too_small_the_weight_of_training_is_taken_out_of_the_score(weight):
+    """A weighted loss has its minimum at logit(p) + log(weight): without it the mean score is the prevalence."""
+    prevalence, n = 0.05, 160
+    truth = np.arange(n) < prevalence * n
+    logits = np.full(n, np.log(prevalence / (1 - prevalence) * weight))
+    # The minimum of the weighted loss is there: its derivative w p (1 - s) - (1 - p) s is 0.
+    assert weight * prevalence * (1 - expit(logits[0])) == pytest.approx((1 - prevalence) * expit(logits[0]))
+    line = frozen(logits, truth, positive_weights={"edema": weight})["recalibration"]["edema"]
+    assert probability(logits, line).mean() == pytest.approx(prevalence)
+    assert line["note"].endswith(" was taken out") is (weight != 1)
+    assert (line["intercept"], line["slope"]) == (pytest.approx(-np.log(weight)), 1.0)
+
+
 def test_separated_classes_leave_the_identity_with_a_note():
     made = frozen(np.linspace(-2, 2, 40), np.arange(40) >= 20)
     assert made["recalibration"]["edema"]["slope"] == 1.0

@@ -16,16 +16,27 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
-from overread import limits
+from overread import integrity, limits
 from overread.errors import InputError
 from overread.training.fitting.checkpoint import check_finite
 from overread.training.networks import weights
 from overread.training.networks.architectures import Architecture, build
-from overread.training.networks.weights import load_weights, matched
+from overread.training.networks.weights import load_weights as load_weights_of
+from overread.training.networks.weights import matched
 
 
 def network(channels: int = 1, outputs: int = 2) -> torch.nn.Module:
     return build(Architecture("densenet-tiny", channels, outputs))
+
+
+def load_weights(network: torch.nn.Module, source: str, **more: Path) -> tuple[str, ...]:
+    """Load into a network whose findings are a, b, c ..."""
+    findings = [chr(97 + k) for k in range(len(network.classifier.weight))]
+    return load_weights_of(network, source, findings=findings, **more)
+
+
+def but_classifier(states: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v for k, v in states.items() if not k.startswith("classifier")}
 
 
 def state(channels: int = 1, outputs: int = 2) -> dict[str, Tensor]:
@@ -75,9 +86,31 @@ def test_a_file_of_the_same_network_gives_its_outputs(tmp_path: Path, suffix: st
     else:
         save_file(given, path)
     made = network()
+    start = made.classifier.weight.clone()
     notes = load_weights(made, str(path))
-    assert all(torch.equal(v, given[k]) for k, v in made.state_dict().items())
-    assert notes == ("The classifier of 2 outputs was kept: its findings are taken to be in the same order.",)
+    assert all(torch.equal(v, given[k]) for k, v in but_classifier(made.state_dict()).items())
+    assert torch.equal(made.classifier.weight, start)  # nobody says that its two findings are these two
+    assert notes == (
+        "The classifier of 2 outputs was left out, as its findings are not stated; those of 2 outputs start at random.",
+    )
+
+
+def test_the_rows_of_a_model_folder_are_taken_by_finding(tmp_path: Path):
+    given = state(outputs=3)
+    save_file(given, tmp_path / "weights.safetensors")
+    integrity.write_sealed(tmp_path / "model.json", {"findings": ["b", "mass", "a"]})
+    made = network(outputs=4)
+    start = made.classifier.weight.clone()
+    notes = load_weights(made, str(tmp_path / "weights.safetensors"))
+    assert notes == ("The classifier was kept for 2 of 4 outputs (a, b); 2 start at random.",)
+    for key in ("classifier.weight", "classifier.bias"):
+        assert torch.equal(made.state_dict()[key][:2], given[key][[2, 0]])
+    assert torch.equal(made.classifier.weight[2:], start[2:])
+    one = network(outputs=1)
+    assert load_weights(one, str(tmp_path / "weights.safetensors")) == (
+        "The classifier was kept for 1 of 1 outputs (a).",
+    )
+    assert torch.equal(one.classifier.bias, given["classifier.bias"][2:])
 
 
 def test_chexnet_style(tmp_path: Path):
@@ -90,7 +123,10 @@ def test_chexnet_style(tmp_path: Path):
     made = network(channels=3, outputs=2)
     start = made.classifier.weight.clone()
     notes = load_weights(made, str(tmp_path / "model.pth.tar"))
-    assert notes == ("The classifier of 14 outputs was left out; that of 2 outputs starts at random.",)
+    assert notes == (
+        "The classifier of 14 outputs was left out, as its findings are not stated; those of 2 outputs start at "
+        "random.",
+    )
     assert torch.equal(made.classifier.weight, start)
     assert torch.equal(made.features.norm3.weight, given["features.norm3.weight"])
     key = "features.denseblock2.denselayer2.conv1.weight"
@@ -101,8 +137,8 @@ def test_torchxrayvision_style(tmp_path: Path):
     given = state(channels=1, outputs=18)
     torch.save({**given, "op_threshs": torch.rand(18)}, tmp_path / "xrv.pt")
     made = network(channels=1, outputs=18)
-    load_weights(made, str(tmp_path / "xrv.pt"))
-    assert torch.equal(made.classifier.weight, given["classifier.weight"])
+    assert "its findings are not stated" in load_weights(made, str(tmp_path / "xrv.pt"))[0]
+    assert torch.equal(made.features.norm3.weight, given["features.norm3.weight"])
 
 
 @pytest.mark.slow
@@ -250,15 +286,15 @@ def test_a_wrapped_monai_file_gives_the_same_network(tmp_path: Path, wrapper: st
     names = {f"_orig_mod.module.backbone.{k}": v for k, v in monai(given).items()}
     torch.save({wrapper: names, "epoch": 3, "optimizer": {"state": {}}} if wrapper else names, tmp_path / "monai.pt")
     made = network()
-    load_weights(made, str(tmp_path / "monai.pt"))
-    assert all(torch.equal(v, given[k]) for k, v in made.state_dict().items())
+    assert load_weights(made, str(tmp_path / "monai.pt"))[0].startswith("The classifier of 2 outputs was left out")
+    assert all(torch.equal(v, given[k]) for k, v in but_classifier(made.state_dict()).items())
 
 
 def test_a_file_without_classifier_is_said_so(tmp_path: Path):
     given = {f"encoder.{k}": v for k, v in state().items() if "classifier" not in k}
     torch.save(given, tmp_path / "trunk.pth")
     assert load_weights(network(), str(tmp_path / "trunk.pth")) == (
-        "The file has no classifier; that of 2 outputs starts at random.",
+        "The file has no classifier; those of 2 outputs start at random.",
     )
 
 

@@ -56,10 +56,12 @@ def initial_weights(evidence: ReportData) -> Found | None:
 
 def choice(evidence: ReportData) -> Found | None:
     """How the epoch that was kept was chosen."""
-    patience = [c["patience"] for c in configs(evidence) if c.get("patience")]
-    if not patience:
+    known = configs(evidence)
+    if not known:
         return None
-    text = f"The epoch with the best AUC on the tuning split; stopped after {patience[0]} epochs without a better one."
+    patience = [c["patience"] for c in known if c.get("patience") and not c.get("steps")]
+    early = f"; stopped after {patience[0]} epochs without a better one" if patience else ""
+    text = f"The epoch with the best AUC on the tuning split{early}."
     return Found("methods", text)
 
 

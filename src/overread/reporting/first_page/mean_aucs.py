@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -123,6 +123,12 @@ def model_means(evidence: ReportData) -> ModelMeans:
         by(overall(evidence, "comparison", "auc_difference"), "rater", "contrast", "population", "finding"),
         headline_finding(evidence, areas.values()),
     )
+
+
+def over_own_findings(rows: Iterable[Row | None]) -> str:
+    """That means at several hospitals are over different findings; "" where they are over the same ones."""
+    sets = {over.findings for r in rows if r is not None and (over := mean_of(r))}
+    return " (at each hospital over the findings evaluable there)" if len(sets) > 1 else ""
 
 
 def no_mean_line(evidence: ReportData, finding: str) -> str:

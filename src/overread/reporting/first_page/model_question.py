@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from overread.reporting.blocks import Table
-from overread.reporting.estimate_cells import known
+from overread.reporting.estimate_cells import known, mean_of
 from overread.reporting.first_page.answer_figures.model_figures import models_figure
 from overread.reporting.first_page.answer_figures.model_tables import findings_table, models_table
 from overread.reporting.first_page.answer_lines.group_contrasts import group_line
@@ -31,10 +31,11 @@ from overread.reporting.first_page.mean_aucs import (
     mean_rates,
     model_means,
     no_mean_line,
+    over_own_findings,
 )
 from overread.reporting.group_rows import GroupRows
 from overread.reporting.number_format import count, fixed, listed, number, plural
-from overread.reporting.report_data import MEAN, ReportData, Row, in_order, pick
+from overread.reporting.report_data import MEAN, ReportData, Row, contrast_of, in_order, overall, pick
 from overread.reporting.sections.reader_results.reader_titles import in_words
 from overread.reporting.seed_rows import section_raters, seeds_apart
 
@@ -207,8 +208,8 @@ def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequenc
     if not outside:
         return _placed_answer(means, ranked, populations[0])
     inside = means.whole(lead, "internal")
-    of = f"the {name} of {lead}"
-    compared = f", against {spelled(inside, level=False)} in the internal test" if known(inside) else ""
+    of = f"the {name} of {lead}{over_own_findings(means.whole(lead, p) for p in outside)}"
+    compared = _against_internal(means, lead, outside)
     if len(outside) == 1:
         place, value = _counted(means, lead, outside[0]), spelled(means.whole(lead, outside[0]))
         return f"At {place}, {of} is {value}{compared}{_without(means, lead)}."
@@ -220,6 +221,25 @@ def _sites_answer(means: ModelMeans, ranked: Sequence[str], populations: Sequenc
         f"At {len(outside)} {which}, {of} runs from {spelled(means.whole(lead, low))} at {ends[0]} to "
         f"{spelled(means.whole(lead, high), level=False)} at {ends[1]}{compared}{_without(means, lead)}."
     )
+
+
+def _against_internal(means: ModelMeans, lead: str, outside: Sequence[str]) -> str:
+    """The AUC in the internal test; where the means are over other findings there, the drop over those of both."""
+    inside = means.whole(lead, "internal")
+    if not known(inside):
+        return ""
+    if not over_own_findings([inside, *(means.whole(lead, p) for p in outside)]):
+        return f", against {spelled(inside, level=False)} in the internal test"
+    frame = pick(overall(means.evidence, "drop", "auc_drop"), rater=lead, finding=means.finding)
+    rows = [r for r in frame.to_dicts() if known(r) and contrast_of(r["contrast"], "population") in outside]
+    if not rows:
+        return "; no finding could be evaluated both there and in the internal test"
+    rows.sort(key=lambda r: number(r["estimate"]))
+    least, most = (spelled(r, signed=True, level=False) for r in (rows[0], rows[-1]))
+    named = list(dict.fromkeys(f for r in rows if (over := mean_of(r)) for f in over.findings))
+    findings = "the findings" if len(named) > 3 else listed([in_words(f) for f in named])
+    span = least if len(rows) == 1 else f"from {least} to {most}"
+    return f"; over {findings}, evaluable in both, internal minus external is {span}"
 
 
 def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]) -> str:
@@ -234,8 +254,9 @@ def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
     if len(rows) == 1:
         place, row = next(iter(rows.items()))
         return f"{ranked[0]} minus {ranked[1]}: {spelled(row, signed=True)} at {hospital(place)}."
+    own = over_own_findings(rows.values())
     return (
-        f"{ranked[0]} minus {ranked[1]} runs from {fixed(low['estimate'], signed=True)} to "
+        f"{ranked[0]} minus {ranked[1]}{own} runs from {fixed(low['estimate'], signed=True)} to "
         f"{fixed(high['estimate'], signed=True)}; the whole interval lies above 0 in {above or 'none'} and below 0 in "
         f"{below or 'none'} of {len(rows)}."
     )

@@ -23,7 +23,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.mean_aucs import model_means
+from overread.reporting.first_page.mean_aucs import model_means, over_own_findings
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 
@@ -134,9 +134,9 @@ def _more(evidence: ReportData, verdict: Row | None, *, stated: bool) -> str:
     ]
     if known(inside) and outside:
         away = [f"{fixed((means.whole(pooled, p) or {})['estimate'])} at {hospital(p)}" for p in outside[:4]]
-        said.append(
-            f"The mean AUC of {pooled} is {fixed(inside['estimate'])} in the internal test, and {listed(away)}."
-        )
+        own = over_own_findings([inside, *(means.whole(pooled, p) for p in outside)])
+        at_home = f"{fixed(inside['estimate'])} in the internal test"
+        said.append(f"The mean AUC of {pooled}{own} is {at_home}, and {listed(away)}.")
         said.append(hospitals_line(means, [pooled], "internal"))
     return " ".join(filter(None, said))
 

@@ -160,10 +160,10 @@ def _training_facts(data: ReportData, config: Mapping[str, Any]) -> Iterator[tup
             "cap": config.get("positive_weight_cap", "no limit"),
             "rate": f"{config.get('learning_rate')}",
             "batch": f"{config.get('batch_size')}",
-            "epochs": f"{config['epochs']}",
+            "length": f"{config['steps']} steps" if config.get("steps") else f"at most {config['epochs']} epochs",
         },
     )
-    if config.get("patience"):
+    if config.get("patience") and not config.get("steps"):
         yield "early_stopping", {"patience": config["patience"]}
     uncertain = config.get("uncertain")
     if isinstance(uncertain, Mapping) and uncertain:

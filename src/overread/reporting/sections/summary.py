@@ -96,7 +96,10 @@ def _beside_models(evidence: ReportData) -> str:
         return ""
     rows = pl.concat([reads.frame.filter(pl.col("finding").is_in(list(reads.shown))) for reads in found])
     by = listed([in_sentence(r) for r in found[0].references])
-    return f"{most_reads(rows)}{_in_arms([r.arm for r in found])}. Reference standard of the reads: {by}."
+    read = list(dict.fromkeys(f for reads in found for f in reads.findings))
+    named = f"; {plural(len(read), 'finding')} ({listed([evidence.heading(f).lower() for f in read])})"
+    other = named if set(read) != set(evidence.cast.findings) else ""
+    return f"{most_reads(rows)}{_in_arms([r.arm for r in found])}{other}. Reference standard of the reads: {by}."
 
 
 def _in_arms(names: list[str]) -> str:

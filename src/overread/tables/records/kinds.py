@@ -45,6 +45,7 @@ class TrainingSettings(TypedDict, total=False):
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     network: str
     epochs: int
+    steps: int
     batch_size: int
     learning_rate: float
     weights: str | None

@@ -1,14 +1,17 @@
 """Random changes of training images in batches on their device: affine, tone, noise and blur.
 
-Random numbers are drawn on the CPU from a torch.Generator, so that runs are repeatable on any device; only the noise,
-which is as large as the batch, is drawn on the device.
+What is drawn for an image is a function of seed, epoch and image, so that it does not depend on the step, on the other
+images of the batch, or on the process. The parameters are drawn on the CPU and are the same on every device. The noise,
+which is as large as the batch, is drawn on the device: a GPU gives other noise than a CPU, from the same seed.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -18,7 +21,20 @@ PIXELS_AT_A_TIME = 2**17
 """How many are changed at once on a CPU."""
 
 
-def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator) -> Tensor:
+def draws(seed: int, epoch: int, images: NDArray[np.int64]) -> Tensor:
+    """Draw what `augment` needs for each of some images (n,), which are given by their places in the training set.
+
+    Returns
+    -------
+    float64 (n, 12), uniform from 0 to 1, on the CPU; the last one is the seed of the noise, divided by 2^53
+
+    >>> torch.equal(draws(0, 3, np.array([7, 2, 5]))[1:], draws(0, 3, np.array([2, 5])))
+    True
+    """
+    return torch.from_numpy(np.stack([np.random.default_rng([seed, epoch, int(i)]).random(12) for i in images]))
+
+
+def augment(images: Tensor, strengths: Augmentation, drawn: Tensor) -> Tensor:
     """Images changed at random: geometry, then blur, tone and noise, as an acquisition would.
 
     Parameters
@@ -27,59 +43,53 @@ def augment(images: Tensor, strengths: Augmentation, generator: torch.Generator)
         float32 (n, 1, height, width), 0 (air) to 1
     strengths
         how far each change may go; at zero strength a change is not made at all
-    generator
-        the source of chance, on the CPU
+    drawn
+        the random numbers of each image (n, 12), see `draws`
 
     Returns
     -------
     float32 of the same shape, 0 to 1; what moves in from outside is 0, as the border of the pixel recipe
 
     >>> x = torch.rand(2, 1, 8, 8)
-    >>> torch.equal(augment(x, Augmentation.none(), torch.Generator().manual_seed(0)), x)
+    >>> torch.equal(augment(x, Augmentation.none(), draws(0, 0, np.arange(2))), x)
     True
     """
     if strengths == Augmentation.none():
         return images
     if images.device.type != "cpu":
-        return changed(images, strengths, generator)
+        return changed(images, strengths, drawn)
     # A few images at a time stay in the processor's cache, which makes it a quarter faster.
-    few = max(2, PIXELS_AT_A_TIME // images[0].numel() // 2 * 2)  # even, for the half that has noise
+    few = max(1, PIXELS_AT_A_TIME // images[0].numel())
     out = torch.empty_like(images)
     for first in range(0, len(images), few):
         some = slice(first, first + few)
-        out[some] = changed(images[some], strengths, generator)
+        out[some] = changed(images[some], strengths, drawn[some])
     return out
 
 
-def changed(images: Tensor, strengths: Augmentation, generator: torch.Generator) -> Tensor:
+def changed(images: Tensor, strengths: Augmentation, drawn: Tensor) -> Tensor:
     """Change images (n, 1, height, width) at random, all at once."""
-    original = images
     if strengths.rotation or strengths.shift or strengths.scale:
-        images = affine(images, *draw_affine(len(images), strengths, generator))
+        images = affine(images, *affine_parameters(drawn[:, :4], strengths))
     if strengths.blur:
-        sigma = uniform(len(images), 0.0, strengths.blur, generator) * (uniform(len(images), 0, 1, generator) < 0.5)
-        images = blur(images, sigma)
+        images = blur(images, half(drawn[:, 4:6], strengths.blur))
     if strengths.gamma or strengths.contrast or strengths.brightness:
-        images = tone(images, *draw_tone(len(images), strengths, generator))
+        images = tone(images, *tone_parameters(drawn[:, 6:9], strengths))
     if strengths.noise:
-        images = images.clone() if images is original else images
-        half = images[::2]  # the order is random, so every second image is a random half; normal draws are dear
-        half.copy_(add_noise(half, uniform(len(half), 0.0, strengths.noise, generator), generator))
+        images = add_noise(images, half(drawn[:, 9:11], strengths.noise), drawn[:, 11])
     return images
 
 
-def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """Draw n numbers uniformly from low to high."""
-    return torch.rand(n, generator=generator).mul_(high - low).add_(low)
+def half(drawn: Tensor, largest: float) -> Tensor:
+    """Return a number from 0 to `largest` for half of the images and 0 for the others (n,); `drawn` is (n, 2)."""
+    return torch.where(drawn[:, 1] < 0.5, drawn[:, 0] * largest, 0.0)
 
 
-def draw_affine(n: int, strengths: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw angles in radians (n,), scales (n,) and shifts as fractions of the side (n, 2)."""
-    largest = math.radians(strengths.rotation)
-    angle = uniform(n, -largest, largest, generator)
-    scale = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.scale)).exp_()
-    shift = uniform(2 * n, -strengths.shift, strengths.shift, generator).view(n, 2)
-    return angle, scale, shift
+def affine_parameters(drawn: Tensor, strengths: Augmentation) -> tuple[Tensor, Tensor, Tensor]:
+    """Return angles in radians (n,), scales (n,) and shifts as fractions of the side (n, 2); `drawn` is (n, 4)."""
+    signed = 2 * drawn - 1
+    scale = (signed[:, 1] * math.log1p(strengths.scale)).exp()
+    return signed[:, 0] * math.radians(strengths.rotation), scale, signed[:, 2:] * strengths.shift
 
 
 def affine(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -104,11 +114,12 @@ def centres(n: int, *, like: Tensor) -> Tensor:
     return (2 * torch.arange(n, device=like.device, dtype=like.dtype) + 1) / n - 1
 
 
-def draw_tone(n: int, strengths: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw gammas (n,) and contrasts (n,), uniform on a log scale, and brightnesses (n,)."""
-    gamma = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.gamma)).exp_()
-    contrast = uniform(n, -1, 1, generator).mul_(math.log1p(strengths.contrast)).exp_()
-    return gamma, contrast, uniform(n, -strengths.brightness, strengths.brightness, generator)
+def tone_parameters(drawn: Tensor, strengths: Augmentation) -> tuple[Tensor, Tensor, Tensor]:
+    """Return gammas (n,) and contrasts (n,), uniform on a log scale, and brightnesses (n,); `drawn` is (n, 3)."""
+    signed = 2 * drawn - 1
+    gamma = (signed[:, 0] * math.log1p(strengths.gamma)).exp()
+    contrast = (signed[:, 1] * math.log1p(strengths.contrast)).exp()
+    return gamma, contrast, signed[:, 2] * strengths.brightness
 
 
 def tone(images: Tensor, gamma: Tensor, contrast: Tensor, brightness: Tensor) -> Tensor:
@@ -117,30 +128,33 @@ def tone(images: Tensor, gamma: Tensor, contrast: Tensor, brightness: Tensor) ->
     return images.clamp(1e-6, 1).pow_(gamma).sub_(0.5).mul_(contrast).add_(brightness + 0.5).clamp_(0, 1)
 
 
-def add_noise(images: Tensor, deviation: Tensor, generator: torch.Generator) -> Tensor:
-    """Add Gaussian noise of standard deviation `deviation` (n,) to each image, clipped to 0 to 1."""
-    on = generator
-    if images.device.type != "cpu":
-        on = torch.Generator(images.device)
-        on.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
-    noise = torch.randn(images.shape, generator=on, device=images.device, dtype=images.dtype)
-    return noise.mul_(deviation.to(images).view(-1, 1, 1, 1)).add_(images).clamp_(0, 1)
+def add_noise(images: Tensor, deviation: Tensor, seed: Tensor) -> Tensor:
+    """Add Gaussian noise of standard deviation `deviation` (n,) to each image, clipped to 0 to 1; 0 = unchanged.
+
+    `seed` (n,) is that of the noise of each image, divided by 2^53.
+    """
+    noise, generator = torch.zeros_like(images), torch.Generator(images.device)
+    for field, one, start in zip(noise, deviation.tolist(), (seed * 2**53).long().tolist(), strict=True):
+        if one:
+            field.normal_(0, one, generator=generator.manual_seed(start))
+    return noise.add_(images).clamp_(0, 1)
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Convolve each image with a Gaussian of its own `sigma` (n,) in pixels; 0 = unchanged; edges are repeated."""
-    chosen = torch.nonzero(sigma > 0).flatten().to(images.device)
+    """Convolve each image with a Gaussian of its own `sigma` (n,) in pixels; 0 = unchanged; edges are repeated.
+
+    Each Gaussian is cut at three times its own `sigma`, whatever the others of the batch.
+    """
+    chosen = torch.nonzero(sigma).flatten()
     if len(chosen) == 0:
         return images
-    width = sigma[sigma > 0].to(images)
+    width, there = sigma[chosen].to(images).unsqueeze(1), chosen.to(images.device)
     reach = max(1, math.ceil(3 * float(sigma.max())))
     at = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    kernel = (-0.5 * (at / width.unsqueeze(1)) ** 2).exp()
+    kernel = torch.where(at.abs() <= (3 * width).ceil(), (-0.5 * (at / width) ** 2).exp(), 0.0)
     kernel = (kernel / kernel.sum(1, keepdim=True)).view(len(chosen), 1, 1, -1)
-    some = images[chosen].transpose(0, 1)  # (1, m, h, w): each image a channel, each channel its own kernel
+    some = images[there].transpose(0, 1)  # (1, m, h, w): each image a channel, each channel its own kernel
     some = functional.pad(some, (reach, reach, reach, reach), mode="replicate")
     some = functional.conv2d(some, kernel, groups=len(chosen))
     some = functional.conv2d(some, kernel.transpose(2, 3), groups=len(chosen))
-    out = images.clone()
-    out[chosen] = some.transpose(0, 1)
-    return out
+    return images.index_copy(0, there, some.transpose(0, 1))

@@ -1,7 +1,7 @@
 """Checkpoints of training, written atomically, from which training resumes as if it had not been interrupted.
 
-The order of images and all random numbers are functions of (seed, epoch, step, process), so that the position in the
-epoch determines the state of all generators and of the loader.
+The order of images and what is drawn for them are functions of (seed, epoch, image), dropout of (seed, epoch, step,
+process), so that the position in the epoch determines the state of all generators and of the loader.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The training loop for one CPU, one GPU, or several processes on several machines."""
+"""The training loop for one CPU, one GPU, or several processes on several machines.
+
+Training is the same for any number of processes, up to rounding: the images of a step are divided among them, and the
+loss, the statistics of batch norms and what is drawn for an image are those of one process. Only dropout is not.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,13 @@ from torch import Tensor, nn
 from overread.errors import InputError
 from overread.images.store.pixel_store import Store
 from overread.training.fitting import checkpoint, tuning
-from overread.training.fitting.augmentation import augment
+from overread.training.fitting.augmentation import augment, draws
 from overread.training.fitting.checkpoint import Learner, Position
 from overread.training.fitting.examples import Examples, batches, epoch_order
 from overread.training.fitting.loss import masked_bce
+from overread.training.fitting.loss_watch import LossWatch
 from overread.training.networks.architectures import Architecture, normalise, to_unit
+from overread.training.networks.global_batch_norm import normalise_globally
 from overread.training.repeat_conditions import circumstances
 from overread.training.training_config import TrainingConfig
 
@@ -53,6 +59,16 @@ class Task:
         """Number of steps in an epoch."""
         return max(1, -(-len(self.train) // self.config.batch_size))
 
+    @property
+    def steps(self) -> int:
+        """Number of steps in all, if training is not stopped early."""
+        return self.config.steps or self.config.epochs * self.steps_per_epoch
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs in all, if training is not stopped early; of the last one a part may be cut."""
+        return -(-self.steps // self.steps_per_epoch)
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -72,9 +88,12 @@ def fit(task: Task, network: nn.Module, fabric: Fabric, *, precision: str, progr
     Raises
     ------
     InputError
-        The loss is not finite.
+        A loss is not a number, see `LossWatch`; or there are more processes than images in a step.
     """
     config = task.config
+    check_processes(task, fabric.world_size)
+    if fabric.world_size > 1:
+        normalise_globally(network)
     # Measured on a CPU: 1.3 times as fast in float32, 1.3 to 1.5 in bfloat16.
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(parameter_groups(network, config.weight_decay), lr=config.learning_rate, fused=True)
@@ -89,16 +108,14 @@ def fit(task: Task, network: nn.Module, fabric: Fabric, *, precision: str, progr
         if fabric.is_global_zero:
             checkpoint.save(task.folder, learner, position, fingerprint=task.fingerprint, around=around)
 
-    stopped = _why_stop(position, config)
+    stopped = _why_stop(position, task)
     while not stopped:
         train_epoch(task, fabric, (model, wrapped), learner, position, save=save, progress=progress)
         finish_epoch(task, fabric, learner, position)
         save()
         if progress is not None and fabric.is_global_zero:
-            progress(
-                position.epoch * task.steps_per_epoch, config.epochs * task.steps_per_epoch, _line(position, config)
-            )
-        stopped = _why_stop(position, config)
+            progress(min(position.epoch * task.steps_per_epoch, task.steps), task.steps, _line(position, task))
+        stopped = _why_stop(position, task)
     return Fitted(position, resumed, stopped, around)
 
 
@@ -115,18 +132,23 @@ def train_epoch(
     """Train the remaining steps of an epoch from the position."""
     config, (model, optimiser) = task.config, wrapped
     weights = torch.from_numpy(task.positive_weights).to(fabric.device, torch.float32)
-    total, done = config.epochs * task.steps_per_epoch, position.epoch * task.steps_per_epoch
+    total, done = task.steps, position.epoch * task.steps_per_epoch
     order = epoch_order(len(task.train), config.batch_size, seed=config.seed, epoch=position.epoch)
-    mine = [places[fabric.global_rank :: fabric.world_size] for places in order[position.step :]]
+    order = order[position.step : total - done]
+    mine = [places[fabric.global_rank :: fabric.world_size] for places in order]
     clock = saved = time.monotonic()
     before = position.seconds
+    watch = LossWatch(fabric, learner.network, task.train.images["image_id"].to_list(), position.epoch)
     model.train()
-    for pixels, truth in batches(task.store, task.train, mine, pin=fabric.device.type == "cuda"):
-        generator = seeded(config.seed, position.epoch, position.step, fabric.global_rank)
+    read = batches(task.store, task.train, mine, pin=fabric.device.type == "cuda")
+    for whole, places, (pixels, truth) in zip(order, mine, read, strict=True):
+        seed_dropout(config.seed, position.epoch, position.step, fabric.global_rank)
         images = to_unit(pixels.to(fabric.device, non_blocking=True))
-        inputs = normalise(augment(images, config.strengths, generator), task.architecture)
-        loss = masked_bce(model(inputs), truth.to(fabric.device, non_blocking=True), weights)
-        fabric.backward(loss)
+        drawn = draws(config.seed, position.epoch, places)
+        logits = model(normalise(augment(images, config.strengths, drawn), task.architecture))
+        labels = int(np.count_nonzero(~np.isnan(task.train.truth[whole])))
+        loss = masked_bce(logits, truth.to(fabric.device, non_blocking=True), weights, labels)
+        fabric.backward(loss * fabric.world_size)  # DDP divides the sum of the gradients by the number of processes
         if config.clip:
             fabric.clip_gradients(model, optimiser, max_norm=config.clip, error_if_nonfinite=False)
         rate = learning_rate(done + position.step, total, config)
@@ -136,14 +158,16 @@ def train_epoch(
         optimiser.zero_grad()
         if learner.average is not None:
             update_average(learner.average, learner.network, config.ema, done + position.step)
-        learner.loss_sum.add_(loss.detach())
+        learner.loss_sum.add_(summed(loss, fabric))
+        watch.add(position.step, loss, logits, places)
         position.step += 1
         position.seconds = before + time.monotonic() - clock
-        if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+        if time.monotonic() - saved > 60 * config.checkpoint_minutes and watch.whole():
             save()
             saved = time.monotonic()
         if progress is not None and fabric.is_global_zero:
             progress(done + position.step, total, "")
+    watch.look()
 
 
 def finish_epoch(task: Task, fabric: Fabric, learner: Learner, position: Position) -> None:
@@ -151,17 +175,11 @@ def finish_epoch(task: Task, fabric: Fabric, learner: Learner, position: Positio
     epoch.
     """
     loss = float(learner.loss_sum) / position.step
-    if not math.isfinite(loss):
-        raise InputError(
-            "training",
-            "a loss that is a number",
-            f"{loss} in epoch {position.epoch + 1}",
-            do="Lower learning_rate, or set precision to '32-true'.",
-        )
     logits = _tune_logits(task, fabric, learner.best_of)
     aucs = tuning.within_site_aucs(task.tune, logits.cpu().numpy(), task.findings)
     auc, tune_loss = tuning.mean_auc(aucs), tuning.tune_loss(logits, task.tune.truth)
     reached = auc if math.isfinite(auc) else -tune_loss
+    trained = len(task.train) if position.step == task.steps_per_epoch else position.step * task.config.batch_size
     position.epoch += 1
     better = reached > position.best
     position.history.append(
@@ -173,7 +191,7 @@ def finish_epoch(task: Task, fabric: Fabric, learner: Learner, position: Positio
             "tune_loss": tune_loss,
             "best": better,
             "seconds": position.seconds,
-            "images_per_second": len(task.train) / max(position.seconds, 1e-9),
+            "images_per_second": trained / max(position.seconds, 1e-9),
         }
     )
     if better:
@@ -194,7 +212,7 @@ def _tune_logits(task: Task, fabric: Fabric, network: nn.Module) -> Tensor:
             return logits
 
     if fabric.world_size > 1:
-        for buffer in network.buffers():  # each process saw other batches; the first one's statistics are those kept
+        for buffer in network.buffers():  # of norms that are no batch norms; those of the first process are kept
             torch.distributed.broadcast(buffer, 0)
     network.eval()
     logits = tuning.logits_of(
@@ -243,11 +261,30 @@ def update_average(average: nn.Module, network: nn.Module, decay: float, step: i
         mine.copy_(current)
 
 
-def seeded(seed: int, epoch: int, step: int, process: int) -> torch.Generator:
-    """Return the generator of one step; also seed the global generator of torch, which dropout uses."""
-    words = np.random.SeedSequence([seed, epoch, step, process]).generate_state(2, np.uint64)
-    torch.manual_seed(int(words[0] >> np.uint64(1)))
-    return torch.Generator().manual_seed(int(words[1] >> np.uint64(1)))
+def seed_dropout(seed: int, epoch: int, step: int, process: int) -> None:
+    """Seed the global generator of torch, from which networks of timm draw dropout and stochastic depth in a step.
+
+    They draw for the images of a process together, so that with them training depends on the number of processes.
+    """
+    torch.manual_seed(int(np.random.SeedSequence([seed, epoch, step, process]).generate_state(1, np.uint64)[0] >> 1))
+
+
+def summed(loss: Tensor, fabric: Fabric) -> Tensor:
+    """Return the sum of the losses of all processes in float64."""
+    total = loss.detach().to(torch.float64, copy=True)
+    if fabric.world_size > 1:
+        torch.distributed.all_reduce(total)
+    return total
+
+
+def check_processes(task: Task, processes: int) -> None:
+    """Refuse more processes than images in a step: each needs one."""
+    images = len(task.train) // task.steps_per_epoch  # of the smallest step
+    if processes > images:
+        do = f"Start at most {images} processes, or raise batch_size."
+        raise InputError(
+            "training", "an image of each step for every process", f"{processes} processes and {images} images", do=do
+        )
 
 
 @contextmanager
@@ -258,18 +295,24 @@ def repeatable() -> Iterator[None]:
         yield
 
 
-def _why_stop(position: Position, config: TrainingConfig) -> str:
-    if position.epoch >= config.epochs:
-        return f"all {config.epochs} epochs done"
-    if config.patience and position.best_epoch > 0 and position.epoch - position.best_epoch >= config.patience:
+def _why_stop(position: Position, task: Task) -> str:
+    config = task.config
+    if position.epoch >= task.epochs:
+        return f"all {config.steps} steps done" if config.steps else f"all {config.epochs} epochs done"
+    if (
+        config.patience
+        and not config.steps
+        and position.best_epoch > 0
+        and position.epoch - position.best_epoch >= config.patience
+    ):
         return f"no better on tune for {config.patience} epochs after epoch {position.best_epoch}"
     return ""
 
 
-def _line(position: Position, config: TrainingConfig) -> str:
+def _line(position: Position, task: Task) -> str:
     last = position.history[-1]
     reached = (
         f"tune AUC {last['tune_auc']:.3f}" if math.isfinite(last["tune_auc"]) else f"tune loss {last['tune_loss']:.4f}"
     )
     best = " (best so far)" if last["best"] else ""
-    return f"epoch {last['epoch']}/{config.epochs}: loss {last['loss']:.4f}, {reached}{best}"
+    return f"epoch {last['epoch']}/{task.epochs}: loss {last['loss']:.4f}, {reached}{best}"

@@ -23,7 +23,7 @@ def positive_weights(truth: NDArray[np.float32], *, cap: float) -> NDArray[np.fl
     return weights
 
 
-def masked_bce(logits: Tensor, truth: Tensor, positive_weight: Tensor) -> Tensor:
+def masked_bce(logits: Tensor, truth: Tensor, positive_weight: Tensor, labels: int | None = None) -> Tensor:
     """The mean weighted binary cross-entropy over the labels that are stated; 0 where a batch states none.
 
     Parameters
@@ -32,8 +32,11 @@ def masked_bce(logits: Tensor, truth: Tensor, positive_weight: Tensor) -> Tensor
         (n, n_findings); truth 1 present, 0 absent, NaN not stated, which has neither loss nor gradient
     positive_weight
         (n_findings,), the factor of present labels
+    labels
+        by how many labels the sum is divided; None = those of `truth`. A process that has a part of a batch gives those
+        of the whole, so that the losses of the parts have the mean over the batch as their sum.
 
-    Computed in float32 whatever the arithmetic of the network. Checked by hand and against its gradient.
+    Computed in float32 where the network computes in less. Checked by hand and against its gradient.
 
     >>> loss = masked_bce(torch.zeros(1, 2), torch.tensor([[1.0, torch.nan]]), torch.ones(2))
     >>> round(float(loss), 4)
@@ -41,7 +44,8 @@ def masked_bce(logits: Tensor, truth: Tensor, positive_weight: Tensor) -> Tensor
     """
     labelled = ~truth.isnan()
     target = torch.where(labelled, truth, 0.0)  # before the loss: a NaN times zero would still be a NaN in the gradient
-    each = functional.binary_cross_entropy_with_logits(
-        logits.float(), target, weight=labelled.float(), pos_weight=positive_weight, reduction="sum"
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    total = functional.binary_cross_entropy_with_logits(
+        logits, target.to(logits), weight=labelled.to(logits), pos_weight=positive_weight.to(logits), reduction="sum"
     )
-    return each / labelled.sum().clamp(min=1)
+    return total / (labelled.sum().clamp(min=1) if labels is None else max(labels, 1))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ def freeze(
     cluster: ArrayLike,
     specificities: Sequence[float] = (0.90, 0.95),
     sensitivities: Sequence[float] = (0.90, 0.95),
+    positive_weights: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The logistic recalibration and the operating points of every finding, fitted on tune, as model.json keeps them.
 
@@ -42,6 +45,8 @@ def freeze(
         patient of each image, (n_images,); what is enough is counted in patients
     specificities, sensitivities
         what the operating points shall attain on tune: "spec90", "spec95", "sens90", "sens95"
+    positive_weights
+        weight of a present label in training, by finding; 1 where none is given
 
     Returns
     -------
@@ -49,7 +54,8 @@ def freeze(
     specificity, sensitivity, target, at, n_present, n_absent, note}, ...}}}``.
     Probability = expit(intercept + slope * logit); thresholds are on it and call = probability >= threshold. What
     cannot be had is None with a note; where tune does not carry a recalibration (under MINIMUM_PATIENTS of a class,
-    complete separation, a slope that is not positive) it is the identity with a note.
+    complete separation, a slope that is not positive) the slope is 1 and the intercept is -log(weight), with a note:
+    the weighted loss has its minimum at logit(p) + log(weight), of which the weight is thus taken out.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def freeze(
     for column, finding in enumerate(findings):
         labelled = ~np.isnan(states[:, column])
         y, logit = states[labelled, column] == 1, values[labelled, column]
-        line = recalibration(y, logit, cluster=patients[labelled])
+        line = recalibration(y, logit, cluster=patients[labelled], weight=positive_weights.get(finding, 1.0))
         recalibrations[finding] = line
         points[finding] = {
             name: _operating_point(y, probability(logit, line), name, **target) for name, target in targets.items()
@@ -90,30 +96,37 @@ def probability(logit: ArrayLike, line: Mapping[str, Any]) -> NDArray[np.float64
     return np.asarray(expit(line["intercept"] + line["slope"] * np.asarray(logit, dtype=np.float64)))
 
 
-def recalibration(y: NDArray[np.bool_], logit: NDArray[np.float64], *, cluster: NDArray[Any]) -> dict[str, Any]:
-    """Fit intercept and slope on the logit by maximum likelihood; the identity with a note if that is not possible.
+def recalibration(
+    y: NDArray[np.bool_], logit: NDArray[np.float64], *, cluster: NDArray[Any], weight: float = 1.0
+) -> dict[str, Any]:
+    """Fit intercept and slope on the logit by maximum likelihood; if that is not possible, take out the weight only.
 
-    ``y`` bool, ``logit`` float64 and ``cluster`` (patients) are all (n_images,).
+    ``y`` bool, ``logit`` float64 and ``cluster`` (patients) are all (n_images,); ``weight`` is that of present labels.
     """
+
+    def unfitted(reason: str) -> dict[str, Any]:
+        return _unfitted(reason, weight)
+
     present, absent = len(np.unique(cluster[y])), len(np.unique(cluster[~y]))
     if min(present, absent) < MINIMUM_PATIENTS:
-        return _identity(
+        return unfitted(
             f"tune has {present} patients with and {absent} without the finding "
             f"(at least {MINIMUM_PATIENTS} of each are needed)"
         )
     if logit[y].min() > logit[~y].max() or logit[y].max() < logit[~y].min():
-        return _identity("the logits separate the classes on tune, so that no finite line exists")
+        return unfitted("the logits separate the classes on tune, so that no finite line exists")
     line = calibration.calibration_line(y, expit(np.clip(logit, -_LARGEST_LOGIT, _LARGEST_LOGIT)))
     intercept, slope = line.intercept.value, line.slope.value
     if not (np.isfinite(intercept) and np.isfinite(slope)):
-        return _identity(f"the fit has no result ({line.slope.note or 'not converged'})")
+        return unfitted(f"the fit has no result ({line.slope.note or 'not converged'})")
     if slope <= 0:
-        return _identity(f"the slope on tune is {slope:.3g}, not positive: it would turn the ranking round")
+        return unfitted(f"the slope on tune is {slope:.3g}, not positive: it would turn the ranking round")
     return {"intercept": float(intercept), "slope": float(slope), "note": ""}
 
 
-def _identity(reason: str) -> dict[str, Any]:
-    return {"intercept": 0.0, "slope": 1.0, "note": f"not recalibrated: {reason}"}
+def _unfitted(reason: str, weight: float) -> dict[str, Any]:
+    taken = f"; the weight of present labels in training ({weight:.4g}) was taken out" if weight != 1 else ""
+    return {"intercept": 0.0 - math.log(weight), "slope": 1.0, "note": f"not recalibrated: {reason}{taken}"}
 
 
 def _operating_point(y: NDArray[np.bool_], score: NDArray[np.float64], name: str, **target: float) -> dict[str, Any]:

@@ -175,7 +175,19 @@ def _frozen(tune: pl.DataFrame, members: Sequence[Model]) -> dict[str, Any]:
         cluster=patients,
         specificities=[p["target"] for n, p in names.items() if n.startswith("spec")],
         sensitivities=[p["target"] for n, p in names.items() if n.startswith("sens")],
+        positive_weights={f: _geometric_mean([_weight(m, f) for m in members]) for f in outputs},
     )
+
+
+def _weight(member: Model, finding: str) -> float:
+    """The weight of a present label in the training of a member."""
+    weight = (member.record.get("positive_weights") or {}).get(finding)
+    return 1.0 if weight is None else float(weight)
+
+
+def _geometric_mean(weights: Sequence[float]) -> float:
+    """The weight that is in a mean logit: each logit has the logarithm of its own."""
+    return float(np.exp(np.mean(np.log(weights))))
 
 
 def matrices(

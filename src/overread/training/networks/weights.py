@@ -18,10 +18,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from overread import limits, regular
+from overread import limits, regular, runs
 from overread.errors import InputError
 from overread.integrity import file_hash
 from overread.tables import replacing
+from overread.tables.records.kinds import ModelRecord
 from overread.training.fitting.checkpoint import check_finite, unreadable
 from overread.training.training_config import IMAGENET_HASH
 
@@ -37,7 +38,9 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _IGNORED = ("op_threshs",)
 
 
-def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) -> tuple[str, ...]:
+def load_weights(
+    network: nn.Module, source: str, *, findings: Sequence[str], cache: Path | None = None
+) -> tuple[str, ...]:
     """Initialise a network from a weight file, strictly by name.
 
     Parameters
@@ -48,12 +51,15 @@ def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) 
         "imagenet" (downloaded once and checked by its hash) or the path of a .safetensors, .pth or .pt file: a
         mapping of names to tensors, as such or under a key such as "state_dict"; names of torchvision (old and new),
         CheXNet, torchxrayvision and MONAI, with any prefix that all of them share (`model.`, `backbone.`, ...)
+    findings
+        the outputs of the network, in their order; rows of the file's classifier are taken for those that it has by
+        name, which only the weights of a model folder say
     cache
         where a download is kept; torch's own hub folder by default
 
     Returns
     -------
-    notes, each a sentence: a stem folded to one channel or spread over three, a classifier left out or kept
+    notes, each a sentence: a stem folded to one channel or spread over three, rows of a classifier kept or left out
 
     Raises
     ------
@@ -72,7 +78,7 @@ def load_weights(network: nn.Module, source: str, *, cache: Path | None = None) 
     names = matched(tensors, own)
     state = {new: tensors[old] for old, new in names.items()}
     check_finite(path, state, do="Take another copy of the file; the training that made it may have diverged.")
-    notes = [*fit_stem(state, own), *fit_classifier(state, own)]
+    notes = [*fit_stem(state, own), *fit_classifier(state, own, theirs=_findings_of(path), ours=findings)]
     _check_fit(path, state, own, {new: old for old, new in names.items()})
     network.load_state_dict({**own, **state}, strict=True)
     return tuple(notes)
@@ -226,19 +232,43 @@ def fit_stem(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     return []
 
 
-def fit_classifier(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """Leave the file's classifier out where its number of outputs differs; says so either way."""
+def fit_classifier(
+    state: dict[str, Tensor], own: Mapping[str, Tensor], *, theirs: Sequence[str], ours: Sequence[str]
+) -> list[str]:
+    """Take the rows of the file's classifier whose findings the network has too; the others start at random.
+
+    An order of findings that a file does not state is not guessed from the number of its outputs.
+    """
     weight, bias = "classifier.weight", "classifier.bias"
     if weight not in own:
         return []
-    outputs, own_outputs = (len(s[weight]) if weight in s else 0 for s in (state, own))
-    if outputs == own_outputs:
-        return [f"The classifier of {outputs} outputs was kept: its findings are taken to be in the same order."]
-    for key in (weight, bias):
-        state[key] = own[key]
+    outputs, n = len(state[weight]) if weight in state else 0, len(ours)
+    rest = f"{'that' if n == 1 else 'those'} of {n} output{'' if n == 1 else 's'}"
+    shared = [f for f in ours if f in theirs] if len(theirs) == outputs else []
+    rows = {key: state.get(key) for key in (weight, bias)}
+    for key, from_file in rows.items():
+        state[key] = own[key].clone()
+        if from_file is not None and from_file.shape[1:] == own[key].shape[1:]:
+            for finding in shared:
+                state[key][ours.index(finding)] = from_file[theirs.index(finding)]
+    start = "starts" if n == 1 else "start"
     if not outputs:
-        return [f"The file has no classifier; that of {own_outputs} outputs starts at random."]
-    return [f"The classifier of {outputs} outputs was left out; that of {own_outputs} outputs starts at random."]
+        return [f"The file has no classifier; {rest} {start} at random."]
+    if not theirs:
+        left = f"The classifier of {outputs} outputs was left out, as its findings are not stated"
+        return [f"{left}; {rest} {start} at random."]
+    kept = ", ".join(shared)
+    others = n - len(shared)
+    left = f"; {others} start{'s' if others == 1 else ''} at random" if others else ""
+    return [f"The classifier was kept for {len(shared)} of {n} outputs{f' ({kept})' if shared else ''}{left}."]
+
+
+def _findings_of(path: Path) -> tuple[str, ...]:
+    """The findings of the weights of a model folder, () for another file."""
+    record = path.with_name("model.json")
+    if path.name != "weights.safetensors" or not record.is_file():
+        return ()
+    return tuple(runs.read_sealed(record, ModelRecord).get("findings") or ())
 
 
 def download_imagenet(cache: Path | None = None) -> Path:

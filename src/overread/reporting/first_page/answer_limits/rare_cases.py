@@ -28,7 +28,7 @@ def rare_findings(evidence: ReportData, present: Mapping[str, int], rows: Iterab
     without = [evidence.heading(f).lower() for f in few if f not in wide]
     names = [f"{evidence.heading(f).lower()} ({count(present[f])})" for f in few]
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    told = "No interval could be computed."
+    told = "No interval of AUC or sensitivity could be computed."
     if len(without) < len(few):
         none = f"; {listed(without)} {'has' if len(without) == 1 else 'have'} none" if without else ""
         told = f"The intervals are wide{none}."

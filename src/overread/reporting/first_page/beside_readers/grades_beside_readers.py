@@ -95,6 +95,10 @@ def graded_table(reads: ReadRows) -> Table | None:
     note = (
         f"By {in_sentence(reference)}, with {reads.confidence} interval; differences are model minus {_theirs(reads)}."
     )
+    if any(bounded(m.area) for m in graded_models(reads, reference)):
+        note += (
+            " Intervals are those of the comparison with readers; Discrimination has that of the AUC of a model alone."
+        )
     return first_rows(Table("AUC of the models and of the readers' grades", (_head(),), tuple(body), note=note), "rows")
 
 
