@@ -47,7 +47,7 @@ def design_note(read: Bools, design: str, *, practice: Bools | None = None, arms
     if not one_arm_each(read):
         return _absent(read, practice, arms)
     # A read that is not there cannot be counted by arm: nothing shows in which arm it was to be made.
-    learnt = None if practice is None else practice.any(axis=0, keepdims=True)
+    learnt = None if practice is None else np.asarray(practice.any(axis=0, keepdims=True))
     absent = _absent(np.asarray(read.any(axis=0, keepdims=True)), learnt, (), n_arms=len(read))
     return codes.notes(codes.note("reads_in_one_arm"), absent)
 
