@@ -73,3 +73,32 @@ def test_practice_reads_are_excluded_and_not_missing():
         "reads_missing": {"n": 1, "total": 36},
         "reads_of_practice": {"n": 2, "total": 36},
     }
+
+
+def one_arm_each():
+    """Four readers who read each of six cases once, half of the cases in each arm."""
+    turn = np.add.outer(np.arange(4), np.arange(6)) % 2
+    return np.stack([turn == 0, turn == 1])
+
+
+def test_a_reader_who_reads_each_case_in_one_arm_only_misses_no_read():
+    assert note(one_arm_each(), arms=("unaided", "aided")) == {"reads_in_one_arm": {}}
+
+
+def test_a_case_that_a_reader_read_in_no_arm_is_missing_once_where_each_is_read_in_one_arm():
+    read = one_arm_each()
+    read[:, 1, 4] = False
+    assert note(read, arms=("unaided", "aided")) == {"reads_in_one_arm": {}, "reads_missing": {"n": 1, "total": 24}}
+
+
+def test_groups_of_readers_who_read_a_case_in_one_arm_each_have_their_own_cases():
+    read = one_arm_each()
+    read[:, :2, 3:] = read[:, 2:, :3] = False
+    assert note(read) == {"reads_in_one_arm": {}, "reads_in_groups": {"groups": 2, "n": 24, "total": 48}}
+
+
+def test_arms_with_cases_of_their_own_keep_the_numbers_by_arm():
+    read = np.zeros((2, 3, 6), dtype=bool)
+    read[0, :, :3] = read[1, :, 3:] = True
+    read[0, 0, 0] = False
+    assert "reads_in_one_arm" not in note(read)

@@ -90,6 +90,18 @@ def test_a_case_counts_once_whatever_it_is_for_a_reader():
     assert found.estimates.filter(reference=OTHERS)["n_cases"].max() == 80
 
 
+def test_arms_of_different_readers_rest_on_different_cases_where_votes_are_tied():
+    """Three unaided readers: each is judged by two others, with ties; an aided reader by three, without."""
+    reads, labels = simulated(calls=True, n_readers=6, n_cases=40)
+    unaided = pl.col("reader").is_in(["r0", "r1", "r2"])
+    reads = reads.filter((pl.col("arm") == "unaided") == unaided)
+    wide = reads.filter(unaided).pivot("reader", index="case_id", values="call")
+    n_tied = 2 * sum(len(set(calls)) == 2 for calls in wide.drop("case_id").rows())  # the two readers who agree
+    note = pick(study(reads, labels), metric="sensitivity_difference", at=U, rater=MEAN, reference=OTHERS)["note"]
+    assert f"{n_tied} of 240 reads excluded: no majority of the other readers" in note
+    assert f"excluded by arm: unaided {n_tied} of 120, aided 0 of 120; the arms rest on different cases" in note
+
+
 def test_dawid_skene_rates_are_of_the_arm_whose_reads_they_were_estimated_from(evidence):
     _, _, found = evidence
     rows = found.estimates.filter(metric="estimated_sensitivity")

@@ -83,6 +83,22 @@ def test_a_measure_that_could_not_be_tested_has_a_sentence_of_its_own(evidence_f
     assert "Non-inferiority in sensitivity could not be tested." in page.more
 
 
+def test_margins_name_the_finding_and_say_which_of_another_finding_is_not_met(evidence_folder):
+    rows = in_two_arms()
+    of_margin = {"at": "margin=0.1;test=obuchowski-rockette"}
+    rows += [r | of_margin | {"p": 0.001} for r in changed({}) if r["contrast"]]
+    less = {"metric": "specificity_difference", "estimate": 0.0, "low": math.nan, "high": math.nan, "p": math.nan}
+    rows += [r | less for r in changed({}) if r["contrast"]]
+    failed = {"finding": "nodule", "metric": "specificity_difference", "estimate": -0.09, "low": -0.318, "high": 0.13}
+    rows += [r | failed | at for r in changed({}) if r["contrast"] for at in ({}, of_margin | {"p": 0.47})]
+    _, page = page_of(evidence_folder, rows)
+    assert (
+        "Non-inferiority in specificity for mass could not be tested. In 1 test for other findings the lower limit is "
+        "above minus the margin in 0 and not above it in 1: specificity for nodule (−0.318, P = 0.47). One-sided P "
+        "values are not adjusted."
+    ) in page.more
+
+
 def test_a_number_of_one_reader_is_no_mean_and_no_sentence_for_a_paper(evidence_folder):
     why = noted("readers_without_class", classes="with the finding", readers=("2",))
     one = [r | {"n_readers": 1} if r["rater"] == "(readers)" else r for r in changed({"n_readers": 1, **why})]
@@ -268,6 +284,25 @@ def test_arms_with_readers_of_their_own_are_not_compared_within_readers(evidence
     assert list(dict.fromkeys(page.figure.numbers["row"])) == ["Mean of the readers", "r1", "r2"]
     said = "other readers in each arm, 3 in aided reading (score) and 3 in unaided reading; 6 readers, "
     assert said in for_paper(pairs(evidence)[0], "auc")
+
+
+def test_readers_who_read_a_case_in_one_arm_only_miss_no_read(evidence_folder):
+    evidence, page = page_of(evidence_folder, changed(noted("reads_in_one_arm")))
+    assert page.more.startswith("Each reader read a case in one arm only: the two arms of a reader are of different")
+    assert not [x for x in limitations(evidence) if "missing" in x.short]
+    assert "each reader read a case in one arm only; reference standard" in for_paper(pairs(evidence)[0], "auc")
+
+
+def test_the_sentence_for_a_paper_says_that_tied_votes_leave_the_arms_on_different_cases(evidence_folder):
+    tied = codes.notes(
+        codes.note("reads_without_majority", n=92, total=600),
+        codes.note("reads_without_majority_by_arm", arms=("unaided 92 of 300", "aided 0 of 300")),
+    )
+    evidence, _ = page_of(evidence_folder, changed({"note_codes": codes.encode(tied)}))
+    assert (
+        "92 of 600 reads excluded (no majority of the others; unaided 92 of 300 and aided 0 of 300), so that the arms "
+        "rest on different cases; reference standard"
+    ) in for_paper(pairs(evidence)[0], "auc")
 
 
 def test_weighted_cases_are_named_in_the_answer_and_in_the_sentence_for_a_paper(evidence_folder):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import polars as pl
+
 from overread.reporting.first_page.answer_limits.study_limits import limitations
 from overread.reporting.first_page.question import leading_page
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.reader_results.reader_titles import arms
-from tests.reporting.first_page.test_leading_question import against_readers, in_two_arms
+from tests.reporting.first_page.test_leading_question import against_readers, in_two_arms, joined
 from tests.reporting.first_page.test_study_limits import limits_of, line
 
 
@@ -53,3 +55,23 @@ def test_few_cases_present_among_those_read_are_a_limit_once(evidence_folder):
     assert [(x.text, x.link) for x in found if x.short == "few cases of some findings"] == [
         ("mass (40). The intervals are wide.", "readers")
     ]
+
+
+def test_reads_that_some_readers_did_not_make_limit_the_answer_beside_models(evidence_folder):
+    short = "not every reader read every case"
+    reads = [joined([], cases).with_columns(rater=pl.lit(r)) for r, cases in (("r1", "abcd"), ("r2", "abc"))]
+    made = pl.concat(reads).with_columns(finding=pl.lit("mass"), call=pl.lit("present"), score=pl.lit(None, pl.Float64))
+    evidence = read_evidence(evidence_folder(against_readers(), joined=made), {})
+    (limit,) = [x for x in limitations(evidence) if x.short == short]
+    assert (limit.rank, limit.link) == (3, "readers")
+    assert limit.text.startswith("Pairs of reader and case without a read: 1 of 8. Whether by design is not recorded.")
+    many = [joined([], [c]).with_columns(rater=pl.lit(f"s{c}")) for c in "efghijk"]
+    call = pl.lit("present").alias("call"), pl.lit(None, pl.Float64).alias("score")
+    pool = pl.concat([made, *(m.with_columns(*call) for m in many)])
+    (limit,) = [
+        x for x in limitations(read_evidence(evidence_folder(against_readers(), joined=pool), {})) if x.short == short
+    ]
+    assert limit.rank == 9  # 14 reads in 99 pairs: cases were given to readers
+    each_once = made.filter(pl.col("case_id").is_in(["a", "b"]) == (pl.col("rater") == "r1"))
+    assert short not in limits_of(evidence_folder, against_readers(), joined=each_once)
+    assert short not in limits_of(evidence_folder, against_readers(), joined=made.filter(pl.col("case_id") != "d"))

@@ -286,3 +286,15 @@ def test_a_site_of_another_models_training_is_not_called_external_to_the_leading
     found = study_facts(data(models={"acme": {"training_sites": ["north", "east"]}}))
     assert "external_recorded" not in found
     assert "external_declared" not in found
+
+
+def test_the_most_cases_of_a_reader_are_those_of_one_arm_and_one_finding():
+    one = {"analysis": "readers", "rater": "r1", "n_cases": 70}
+    unaided, aided = one | {"arm": "unaided"}, one | {"arm": "aided"}
+    for given, each in (
+        ((unaided,), ""),
+        ((unaided, aided), " in an arm"),
+        ((unaided, aided | {"finding": "mass"}), " for a finding in an arm"),
+    ):
+        (found,) = study_facts(data(estimates=rows(*given)))["readers_design"]
+        assert found == {"readers": 1, "cases": 70, "each": each}

@@ -55,7 +55,7 @@ FACTS = {
     "h1_rule": {"gain": "0.01", "levels": "95%"}, "h2_rule": {"gain": "0.01", "levels": "95%"},
     "replicates": {"replicates": 2000}, "confidence": {"levels": "95%"},
     "net_benefit_raw": {"models": ("“acme”",)}, "decision_thresholds": {"thresholds": "0.05 and 0.1"},
-    "subgroups": {"columns": ("sex", "view")}, "readers_design": {"readers": 4, "cases": 120},
+    "subgroups": {"columns": ("sex", "view")}, "readers_design": {"readers": 4, "cases": 120, "each": " in an arm"},
     "reader_uncertain": {"treated": "excluded"}, "several_cases": {}, "one_case_per_patient": {},
     "each_case_one_patient": {},
     "effective_size": {"allowance": ", which allows for several cases per patient"},

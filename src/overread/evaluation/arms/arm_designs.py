@@ -44,6 +44,25 @@ def design_note(read: Bools, design: str, *, practice: Bools | None = None, arms
     if design != INCOMPLETE:
         names = {READERS_IN_ARMS: "readers_within_arms", "within readers": "cases_within_readers"}
         return codes.note(names.get(design, "cases_within_arms"))
+    if not one_arm_each(read):
+        return _absent(read, practice, arms)
+    # A read that is not there cannot be counted by arm: nothing shows in which arm it was to be made.
+    learnt = None if practice is None else np.asarray(practice.any(axis=0, keepdims=True))
+    absent = _absent(np.asarray(read.any(axis=0, keepdims=True)), learnt, (), n_arms=len(read))
+    return codes.notes(codes.note("reads_in_one_arm"), absent)
+
+
+def one_arm_each(read: Bools) -> bool:
+    """Return whether no reader read a case in two arms, although cases were read in two arms.
+
+    >>> one_arm_each(np.array([[[True, False], [False, True]], [[False, True], [True, False]]]))
+    True
+    """
+    return bool((read.sum(axis=0) <= 1).all() and (read.any(axis=1).sum(axis=0) > 1).any())
+
+
+def _absent(read: Bools, practice: Bools | None, arms: Sequence[str], *, n_arms: int = 1) -> Text:
+    """Report the reads that are not there; `n_arms` are those that an arm of `read` stands for."""
     groups = groups_of(read)
     unassigned = _unassigned(read, groups)
     if groups.max() == 0 and (~read & ~unassigned).any():
@@ -53,8 +72,9 @@ def design_note(read: Bools, design: str, *, practice: Bools | None = None, arms
     lost_reads = left & ~excluded
     missing, n = int(lost_reads.sum()), int(unassigned.sum())
     total = int(read.size)
-    of_groups = codes.note("reads_in_groups", groups=int(groups.max()) + 1, n=n, total=total)
-    by_design = of_groups if groups.max() > 0 else codes.note("reads_not_assigned", n=n, total=total)
+    every = {"n": n * n_arms, "total": total * n_arms}
+    of_groups = codes.note("reads_in_groups", groups=int(groups.max()) + 1, **every)
+    by_design = of_groups if groups.max() > 0 else codes.note("reads_not_assigned", **every)
     lost = codes.note("reads_missing", n=missing, total=total - n) if missing else None
     of_arms = zip(arms, lost_reads.sum(axis=(1, 2)), (~unassigned).sum(axis=(1, 2)), strict=False)
     by_arm = tuple(f"{arm} {lacking:,} of {due:,}" for arm, lacking, due in of_arms)

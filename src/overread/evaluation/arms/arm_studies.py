@@ -141,10 +141,25 @@ def _note_on_design(reads: ArmReads, arms: tuple[int, ...], readers: Codes, colu
     judged = np.zeros(reads.answers.values.shape, dtype=np.bool_)
     arm, reader, column = np.nonzero(~np.isnan(reads.values))
     judged[arm, reader, reads.case[column]] = True
-    tied = int((answered & ~judged[np.ix_(np.array(arms), readers, case)]).sum())
-    excluded = codes.note("reads_without_majority", n=tied, total=int(answered.sum())) if tied else None
+    tied = answered & ~judged[np.ix_(np.array(arms), readers, case)]
+    n, total = int(tied.sum()), int(answered.sum())
+    excluded = codes.note("reads_without_majority", n=n, total=total) if n else None
     practice = reads.practice(arms, readers, case)
-    return codes.notes(design_note(answered, design_of(answered), practice=practice, arms=names), excluded)
+    of_design = design_note(answered, design_of(answered), practice=practice, arms=names)
+    return codes.notes(of_design, excluded, _excluded_by_arm(answered, tied, names))
+
+
+def _excluded_by_arm(answered: Bools, tied: Bools, arms: Sequence[str]) -> Text:
+    """Report the excluded reads (n_arms, n_readers, n_cases) of each arm, where the arms then rest on other cases.
+
+    The vote on a case is one for all arms of a reader: of readers who read it in several arms, each loses its reads.
+    """
+    of_case = tied.sum(axis=1)
+    if (answered.sum(axis=0) > 1).any() or (of_case == of_case[:1]).all():
+        return codes.NONE
+    counts = zip(arms, tied.sum(axis=(1, 2)), answered.sum(axis=(1, 2)), strict=True)
+    by_arm = tuple(f"{arm} {lost:,} of {read:,}" for arm, lost, read in counts)
+    return codes.note("reads_without_majority_by_arm", arms=by_arm)
 
 
 def _study(reads: ArmReads, metric: Metric, arms: tuple[int, ...], margin: float) -> ArmStudy:

@@ -189,25 +189,52 @@ def _level(row: Row) -> str:
     return f"{50 * (1 - number(row.get('confidence') or 0.95)):.3g}%"
 
 
-def _other_margins(pairs: Sequence[ArmPair]) -> list[str]:
-    """The lower limits of the other measures against the same margin, for each pair of arms."""
+def _other_margins(pairs: Sequence[ArmPair], others: Sequence[ArmPair], *, several: bool) -> list[str]:
+    """The lower limits of the other measures against the same margin, for each pair of arms, then those of `others`.
+
+    The others are the same pairs of arms for further findings; where there are `several` findings each is named.
+    """
     sentences, tests = [], 0
     for pair in (p for p in pairs if p.non_inferiority(p.leading_measure) is not None):
         said, untested = [], []
         which = f", {minus(pair)}," if len(pairs) > 1 else ""
+        of = f" for {in_words(pair.title)}" if several else ""
         for metric in (m for m in pair.measures if m != pair.leading_measure):
             found = _against_margin(pair, metric)
             if found is None:
                 untested.append(MEASURES[metric])
                 continue
             low, place, p = found
-            said.append(f"the lower limit for {MEASURES[metric]}, {low}, is {place} (P {p})")
+            said.append(f"the lower limit for {MEASURES[metric]}{of}, {low}, is {place} (P {p})")
         tests += len(said) + (_against_margin(pair, pair.leading_measure) is not None)
         start = f"{capital(minus(pair))}: " if len(pairs) > 1 else ""
         words = "; ".join(said)
         sentences += [f"{start}{words if start else capital(words)}."] if said else []
-        sentences += [f"Non-inferiority in {listed(untested)}{which} could not be tested."] if untested else []
-    return [*sentences, *(["One-sided P values are not adjusted."] if tests > 1 else [])]
+        sentences += [f"Non-inferiority in {listed(untested)}{of}{which} could not be tested."] if untested else []
+    more, of_others = _margins_of_findings(others, named=len(pairs) > 1)
+    tests += of_others
+    return [*sentences, *more, *(["One-sided P values are not adjusted."] if tests > 1 else [])]
+
+
+def _margins_of_findings(pairs: Sequence[ArmPair], *, named: bool) -> tuple[list[str], int]:
+    """The tests for further findings: how many lower limits are above, and those that are not; and their number."""
+    above, failed, untested = 0, [], []
+    for pair in pairs:
+        arms_of = f", {minus(pair)}" if named else ""
+        for metric in (m for m in pair.measures if pair.non_inferiority(m) is not None):
+            what, found = f"{MEASURES[metric]} for {in_words(pair.title)}{arms_of}", _against_margin(pair, metric)
+            if found is None:
+                untested.append(what)
+            elif found[1].startswith("not"):
+                failed.append(f"{what} ({found[0]}, P {found[2]})")
+            else:
+                above += 1
+    said, n = [], above + len(failed)
+    if n:
+        said.append(f"In {plural(n, 'test')} for other findings the lower limit is above minus the margin in {above}")
+        said[0] += f" and not above it in {len(failed)}: {'; '.join(failed)}." if failed else "."
+    said += [f"For other findings non-inferiority could not be tested: {'; '.join(untested)}."] if untested else []
+    return said, n
 
 
 def _left_out(pair: ArmPair) -> list[str]:
@@ -240,6 +267,8 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
     if (own := first.own_readers(first.leading_measure)) is not None:
         who = f"{plural(own[0], 'reader')} {arm_words(first.new)}, {count(own[1])} others {arm_words(first.usual)}"
         said.append(f"Every reader read in one arm only ({who}): the difference is also one between readers.")
+    if code_of(first.difference(first.leading_measure), "reads_in_one_arm") is not None:
+        said.append("Each reader read a case in one arm only: the two arms of a reader are of different cases.")
     readers = [(r, d) for r in first.readers_of_both() if known(d := reader_difference(first, r))]
     if len(readers) > 1:
         above = sum(number(d["estimate"]) > 0 for _, d in readers)
@@ -251,7 +280,10 @@ def _more(first: ArmPair, same: Sequence[ArmPair], evidence: ReportData) -> str:
             pair = f", {minus(first)}" if len({p.new for p in same}) > 1 else ""
             said.append(f"{metric.capitalize()}{pair}: {spelled(row, signed=True)}.")
     against = _against_usual(first, same)
-    said += _other_margins(against if len(against) > 1 else [first])
+    margins = against if len(against) > 1 else [first]
+    compared = {(p.new, p.usual) for p in margins}
+    further = [p for p in same if p.finding != first.finding and (p.new, p.usual) in compared]
+    said += _other_margins(margins, further, several=several_findings(evidence))
     said += _left_out(first)
     said += _over_findings(evidence, first, same)
     said.append(f"Reference standard: {in_sentence(first.reference)}.")

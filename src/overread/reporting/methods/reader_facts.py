@@ -64,7 +64,11 @@ def facts_of_reads(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", _READERS]), pl.col("contrast") == "")
     if single.height:
         most = single["n_cases"].max()
-        yield "readers_design", {"readers": single["rater"].n_unique(), "cases": int(str(most or 0))}
+        rated = single.filter(pl.col("finding") != "")  # sittings are of no finding
+        named = (("for a finding", "finding"), ("in an arm", "arm"))
+        each = [f" {of}" for of, column in named if rated[column].n_unique() > 1]
+        n_readers = single["rater"].n_unique()
+        yield "readers_design", {"readers": n_readers, "cases": int(str(most or 0)), "each": "".join(each)}
     if reads.height:
         yield ("reads_and_model" if (reads["arm"] == "model").any() else "reads_alone"), {}
     names = {r for r in reads["reference"].unique() if r}

@@ -120,8 +120,10 @@ _MANY_MISSING = 0.05  # of the reads
 
 
 def missing_reads(evidence: ReportData) -> list[Limitation]:
-    """Reads that are not there in the comparison of arms of the answer: the difference assumes why they are missing."""
-    first = leading_pair(evidence) if leading(evidence) == ARMS else None
+    """Reads that are not there, in the comparison of arms or beside models: the result assumes why they are missing."""
+    if leading(evidence) != ARMS:
+        return _not_read(evidence)
+    first = leading_pair(evidence)
     row = first.difference(first.leading_measure) if first is not None else None
     lost = code_of(row, "reads_missing")
     if lost is None:
@@ -134,6 +136,39 @@ def missing_reads(evidence: ReportData) -> list[Limitation]:
     head = f"{count(n)} of {count(total)} reads {'is' if n == 1 else 'are'} missing."
     rank = 3 if n >= _MANY_MISSING * total else 9
     return [Limitation(rank, f"{count(n)} of {count(total)} reads missing", head, " ".join(said), "arms")]
+
+
+def _not_read(evidence: ReportData) -> list[Limitation]:
+    """Cases that some of the readers read and others did not, unless every case has the same number of reads."""
+    lost: dict[str, tuple[int, int]] = {}  # reads that are not there, and those of every reader on every case
+    answered = evidence.joined.filter(pl.col("call").is_not_null() | pl.col("score").is_not_null())
+    for reads in arms(evidence):
+        for finding in reads.shown:
+            made = pick(answered, arm=reads.arm, finding=finding).select("rater", "case_id").unique()
+            total = made["rater"].n_unique() * made["case_id"].n_unique()
+            if (
+                made.group_by("case_id").len()["len"].n_unique() > 1
+                and total - made.height > lost.get(finding, (0,))[0]
+            ):
+                lost[finding] = total - made.height, total
+    if not lost:
+        return []
+    of = [(finding, f"{count(n)} of {count(total)}") for finding, (n, total) in lost.items()]
+    of.sort(key=lambda each: -lost[each[0]][0])
+    several = len({f for reads in arms(evidence) for f in reads.shown}) > 1
+    said = listed([f"{text}{f' for {evidence.heading(f).lower()}' if several else ''}" for f, text in of[:_NAMED]])
+    more = f" (and fewer for {plural(len(of) - _NAMED, 'other finding')})" if len(of) > _NAMED else ""
+    text = (
+        f"Pairs of reader and case without a read: {said}{more}. Whether by design is not recorded. Results of the "
+        "readers assume that they are missing at random, and not because a case was hard or easy."
+    )
+    many = any(_MANY_MISSING * total <= n <= _ASSIGNED * total for n, total in lost.values())
+    rank = 3 if many else 9
+    return [Limitation(rank, "not every reader read every case", "Not every reader read every case.", text, "readers")]
+
+
+_NAMED = 3  # findings that are named
+_ASSIGNED = 0.5  # of the pairs without a read: with more, readers were given cases, which limits little
 
 
 def subset(evidence: ReportData) -> list[Limitation]:

@@ -167,7 +167,7 @@ def _method(row: Row) -> list[str]:
 # Designs in which centred kernels give another variance than those of Gallas et al. and of iMRMC.
 _NOT_CROSSED = (
     "reads_missing", "reads_of_practice", "reads_in_groups", "reads_not_assigned", "reads_without_majority",
-    "readers_within_arms", "reader_not_in_reference",
+    "readers_within_arms", "reads_in_one_arm", "reader_not_in_reference",
 )  # fmt: skip
 
 
@@ -187,21 +187,24 @@ _PARTS = "each reader, or each arm, with part of the cases, by design or not"
 
 def _unread(row: Row) -> list[str]:
     """The combinations without a read that the design explains, the missing reads, and those that were excluded."""
-    said = []
+    said = ["each reader read a case in one arm only"] if code_of(row, "reads_in_one_arm") is not None else []
     by_design = code_of(row, "reads_in_groups") or code_of(row, "reads_not_assigned")
     if by_design is not None:
         in_groups = by_design.name == "reads_in_groups"
         who = f"{by_design['groups']} groups of readers with cases of their own" if in_groups else _PARTS
         said.append(f"{who} ({count(by_design['n'])} of {count(by_design['total'])} combinations without a read)")
-    for name, verb in (
-        ("reads_missing", "missing"),
-        ("reads_of_practice", "excluded (practice)"),
-        ("reads_without_majority", "excluded (no majority of the others)"),
+    for name, verb, why in (
+        ("reads_missing", "missing", ""),
+        ("reads_of_practice", "excluded", "practice"),
+        ("reads_without_majority", "excluded", "no majority of the others"),
     ):
         if (found := code_of(row, name)) is not None:
-            by_arm = missing_by_arm(row) if name == "reads_missing" else ""
-            where = f" ({by_arm})" if by_arm else ""
+            by_arm = _by_arm(row, f"{name}_by_arm")
+            brackets = "; ".join(filter(None, (why, by_arm)))
+            where = f" ({brackets})" if brackets else ""
             said.append(f"{count(found['n'])} of {count(found['total'])} reads {verb}{where}")
+    if code_of(row, "reads_without_majority_by_arm") is not None:
+        said.append("so that the arms rest on different cases")
     return said
 
 
@@ -211,6 +214,10 @@ def missing_by_arm(row: Row) -> str:
     >>> missing_by_arm({"note_codes": codes.encode(codes.note("reads_missing_by_arm", arms=("a 0 of 9", "b 1 of 9")))})
     'a 0 of 9 and b 1 of 9'
     """
-    found = code_of(row, "reads_missing_by_arm")
+    return _by_arm(row, "reads_missing_by_arm")
+
+
+def _by_arm(row: Row, name: str) -> str:
+    found = code_of(row, name)
     arms = found["arms"] if found is not None else ()
     return listed([str(a) for a in arms]) if isinstance(arms, tuple) else str(arms)
