@@ -87,3 +87,13 @@ def test_the_study_in_brief_says_how_many_of_all_readers_have_results_beside_mod
     rows += [{**r, "rater": "r2", "finding": "fracture"} for r in rows if r["rater"] == "r1"]  # no model scores it
     said = study_paragraph(read_evidence(evidence_folder(rows), {}))
     assert "1 of 2 readers; at most 200 cases per estimate" in said
+
+
+def test_the_study_in_brief_names_the_findings_of_the_reads_where_they_are_others(evidence_folder):
+    rows = [*against_readers()]
+    rows += [{**r, "finding": "nodule"} for r in in_two_arms()]  # compared in arms, scored by no model
+    read = {**READS, "level": "unaided", "arm": "unaided", "rater": "r1", "reference": "panel"}
+    rows.append(row("sensitivity", 0.5, 0.4, 0.6, finding="fracture", **read))  # neither
+    said = study_paragraph(read_evidence(evidence_folder(rows), {}))
+    assert "; 2 findings (mass and nodule). Reference standard of the reads" in said
+    assert "findings (mass" not in study_paragraph(read_evidence(evidence_folder(against_readers()), {}))

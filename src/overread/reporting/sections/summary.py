@@ -99,7 +99,7 @@ def _beside_models(evidence: ReportData) -> str:
     by = listed([in_sentence(r) for r in found[0].references])
     everyone = {reader for reads in found for reader in reads.people()}
     lost = f" {told} {why_not_compared(evidence)}" if (told := not_compared(evidence)) else ""
-    read = list(dict.fromkeys(f for reads in found for f in reads.findings))
+    read = list(dict.fromkeys(f for reads in found for f in reads.shown))
     named = f"; {plural(len(read), 'finding')} ({listed([evidence.heading(f).lower() for f in read])})"
     other = named if set(read) != set(evidence.cast.findings) else ""
     said = f"{most_reads(rows, len(everyone))}{_in_arms([r.arm for r in found])}{other}.{lost}"
