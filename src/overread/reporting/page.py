@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import polars as pl
 from markupsafe import Markup, escape
 
 from overread import integrity, runs, tables
@@ -97,8 +98,8 @@ def write(
         looked = heatmaps.looked_at(evidence, cohort_folder, heatmap_folders or {})
         evidence = replace(evidence, heatmaps=not looked.absent)
         drawings = Drawings(pool)
-        sections, cited = compose(evidence, duplicate_images.duplicates(evidence, cohort_folder), looked, drawings)
-        for path in _write_files(evidence, sections, cited, drawings, out):
+        composed = compose(evidence, duplicate_images.duplicates(evidence, cohort_folder), looked, drawings)
+        for path in _write_files(evidence, composed, drawings, out):
             run.output(path)
         if ledger is not None and entries:
             run.note("ledger", {**entries[-1].head, "file": os.path.relpath(ledger, out)})
@@ -114,25 +115,32 @@ def _refuse_edited(out: Path) -> None:
     integrity.refuse(out, [each for each in found if each.kind != integrity.MISSING], do=do)
 
 
-def _write_files(
-    evidence: ReportData, sections: Sequence[Section], cited: Cited, drawings: Drawings, out: Path
-) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """The sections of the page, what the methods cite, and the filled checklists as a table."""
+
+    sections: list[Section]
+    cited: Cited
+    checklists: pl.DataFrame
+
+
+def _write_files(evidence: ReportData, composed: Composed, drawings: Drawings, out: Path) -> list[Path]:
     """Write what stands beside the page, then, as soon as its figures are drawn, the page; their paths."""
     first = question.leading_page(evidence)
-    sections = in_page_order(sections, question.leading(evidence))
+    sections = in_page_order(composed.sections, question.leading(evidence))
     shown = (*((first.figure,) if first.figure else ()), *(t for t in (first.table, first.beside) if t), *first.detail)
     top = Section("summary", "First page", shown)
     with replacing_report(out, [*files_beside.names([top, *sections]), *text_exports.names(evidence), PAGE]):
         written = files_beside.write_tables_beside(evidence, [top, *sections], out)
-        written += text_exports.write_pasted(evidence, sections, cited, out)
+        written += text_exports.write_pasted(evidence, composed.checklists, composed.cited, out)
         sections = drawn(sections, drawings.finish())
-        text = render(evidence, sections, first, cited.references)
+        text = render(evidence, sections, first, composed.cited.references)
         written += files_beside.write_figures([top, *sections], out)
         return [*written, tables.write_text(out / PAGE, text)]
 
 
-def compose(evidence: ReportData, copies: Section, looked: Section, drawings: Drawings) -> tuple[list[Section], Cited]:
-    """Every section in the order of the page, those without content among them, and the methods with what they cite.
+def compose(evidence: ReportData, copies: Section, looked: Section, drawings: Drawings) -> Composed:
+    """Every section in the order of the page, those without content among them.
 
     Figures are begun with the section that shows them.
     """
@@ -166,8 +174,9 @@ def compose(evidence: ReportData, copies: Section, looked: Section, drawings: Dr
     notes = study_notes.not_computed(evidence), study_notes.account(evidence), study_notes.provenance(evidence)
     sections = with_answers(evidence, [*sections, told, *notes])
     places = checklists.places(evidence, sections)
-    sections.append(checklists.section(checklists.filled(evidence, places), places))
-    return sections, cited
+    filled = checklists.filled(evidence, places)
+    sections.append(checklists.section(filled, places))
+    return Composed(sections, cited, checklists.frame(filled, places))
 
 
 def render(evidence: ReportData, sections: Sequence[Section], first: FirstPage, references: Sequence[Reference]) -> str:

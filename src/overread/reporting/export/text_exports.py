@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from overread import tables
-from overread.reporting import checklists
-from overread.reporting.blocks import Section
 from overread.reporting.export.model_cards import model_card
 from overread.reporting.methods.bibliography import Cited
 from overread.reporting.methods.methods_section import methods_text
@@ -15,16 +14,14 @@ from overread.reporting.report_data import ReportData
 from overread.reporting.report_folder import CARDS, PASTED
 
 
-def write_pasted(evidence: ReportData, sections: Sequence[Section], cited: Cited, out: Path) -> list[Path]:
+def write_pasted(evidence: ReportData, checklists: pl.DataFrame, cited: Cited, out: Path) -> list[Path]:
     """Write methods.md, checklists.csv and model-cards/ into `out`.
 
     Returns the paths of the files.
     """
-    places = checklists.places(evidence, sections)
-    rows = checklists.frame(checklists.filled(evidence, places), places)
     written = [
         tables.write_text(out / "methods.md", methods_text(cited)),
-        tables.write_frame(rows, out / "checklists.csv"),
+        tables.write_frame(checklists, out / "checklists.csv"),
     ]
     for rater, file in tables.file_names(evidence.cast.raters).items():
         written.append(tables.write_text(out / CARDS / f"{file}.md", model_card(evidence, rater)))

@@ -97,7 +97,7 @@ def _beside_models(evidence: ReportData) -> str:
         return ""
     rows = pl.concat([reads.frame.filter(pl.col("finding").is_in(list(reads.shown))) for reads in found])
     by = listed([in_sentence(r) for r in found[0].references])
-    everyone = {reader for reads in found for reader in reads.people()}
+    everyone = {reader for reads in found for reader in reads.people}
     lost = f" {told} {why_not_compared(evidence)}" if (told := not_compared(evidence)) else ""
     read = list(dict.fromkeys(f for reads in found for f in reads.shown))
     named = f"; {plural(len(read), 'finding')} ({listed([evidence.heading(f).lower() for f in read])})"

@@ -91,7 +91,7 @@ def readers_judged(reads: ReadRows, outputs: Sequence[OutputOfFinding], referenc
     """How many of the readers are judged by a reference standard, where it is not all of them."""
     own = [int(d["n_readers"]) for o in outputs for r in models_of(reads, o)
            if (d := difference(reads, o, reference, r)) and d.get("n_readers")]  # fmt: skip
-    n = len(reads.people())
+    n = len(reads.people)
     if not own or max(own) >= n:
         return ""
     least = f"{min(own)} to {max(own)}" if min(own) < max(own) else f"{max(own)}"

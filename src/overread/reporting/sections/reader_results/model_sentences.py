@@ -15,7 +15,7 @@ AT_SPECIFICITY, AGAINST = "specificity=readers", f"rater:{READERS}"
 
 def people_word(reads: ReadRows) -> str:
     """What the readers together are called: one is not called "readers"."""
-    return "reader" if len(reads.people()) == 1 else "readers"
+    return "reader" if len(reads.people) == 1 else "readers"
 
 
 def together_word(reads: ReadRows) -> str:

@@ -117,7 +117,7 @@ def _words(evidence: ReportData, reads: ReadRows) -> list[Block]:
 
 def _pooling(reads: ReadRows) -> str:
     """How reads were pooled; "" where no read was, and of one reader, who has the reads alone."""
-    if len(reads.people()) < 2:
+    if len(reads.people) < 2:
         return ""
     words = {
         "equal": " Pooled readers: each read has the same weight. For a model, each case is weighted by its number of "

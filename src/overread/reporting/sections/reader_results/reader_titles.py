@@ -141,11 +141,18 @@ class ReadRows:
 
     def readers(self, finding: str) -> tuple[str, ...]:
         """The readers of a finding, those with most reads first."""
-        mine = pl.col("finding") == finding, pl.col("arm") == self.arm, pl.col("rater") != READERS
-        rows = self.frame.filter(*mine, pl.col("metric").is_in(_OWN), pl.col("contrast") == "")
-        ranked = rows.group_by("rater").agg(pl.col("n_cases").max().fill_null(0)).rows()
-        return tuple(name for name, _ in sorted(ranked, key=lambda r: (-r[1], natural(r[0]))))
+        return self._readers.get(finding, ())
 
+    @cached_property
+    def _readers(self) -> dict[str, tuple[str, ...]]:
+        mine = pl.col("arm") == self.arm, pl.col("rater") != READERS
+        rows = self.frame.filter(*mine, pl.col("metric").is_in(_OWN), pl.col("contrast") == "")
+        found: dict[str, list[tuple[int, str]]] = {}
+        for finding, name, n in rows.group_by("finding", "rater").agg(pl.col("n_cases").max().fill_null(0)).rows():
+            found.setdefault(finding, []).append((n, name))
+        return {f: tuple(r for _, r in sorted(own, key=lambda o: (-o[0], natural(o[1])))) for f, own in found.items()}
+
+    @cached_property
     def people(self) -> tuple[str, ...]:
         """All readers of the arm, by name."""
         return tuple(sorted({r for f in self.findings for r in self.readers(f)}, key=natural))
