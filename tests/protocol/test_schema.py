@@ -118,6 +118,49 @@ def test_fewer_than_two_external_sites_too_few_seeds_and_no_leave_are_warned_of(
     assert "neither an approval nor a waiver" in warnings
 
 
+OWN = """
+[training]
+steps = 100
+batch_size = 8
+[models.gentle]
+sites = ["a", "b"]
+max_images = 50
+[models.gentle.training]
+augmentation = { noise = 0.0 }
+learning_rate = 1e-4
+"""
+
+
+def test_a_model_has_keys_of_training_of_its_own(tmp_path):
+    protocol = load(written(tmp_path, SOUND + OWN))
+    gentle, pooled = (protocol.trainings[name] for name in ("gentle", "pooled"))
+    assert (gentle.steps, gentle.batch_size, gentle.learning_rate, gentle.augmentation["noise"]) == (100, 8, 1e-4, 0.0)
+    assert pooled == protocol.training
+    assert protocol.models["gentle"].max_images == 50
+    assert protocol.hash != load(written(tmp_path, SOUND + OWN.replace("1e-4", "2e-4"))).hash
+    assert not any("H1 compares" in w for w in protocol.warnings())
+
+
+def test_a_wrong_key_of_a_models_training_is_said_with_its_place(tmp_path):
+    said = refused(tmp_path, SOUND + OWN.replace("learning_rate", "learning_rat"))
+    assert "[models.gentle.training]: expected known keys; found unknown key 'learning_rat'. Did you mean" in said
+    said = refused(tmp_path, SOUND + OWN.replace("1e-4", "-1"))
+    assert "models.gentle.training.learning_rate: expected a number from 1e-08 to 10; found -1" in said
+    said = refused(tmp_path, SOUND + OWN.replace("learning_rate = 1e-4", "seed = 3"))
+    assert "[models.gentle.training]: expected 'seed' to follow from the rest of the protocol" in said
+    matched = SOUND + '[models.m]\nsites = ["a", "b"]\nrole = "matched"\nmax_images = 20\n'
+    said = refused(tmp_path, matched)
+    assert "no max_images, which follows from the largest single-institution model; found 20" in said
+
+
+def test_models_of_h1_that_are_trained_unequally_are_warned_of(tmp_path):
+    warnings = load(written(tmp_path, SOUND)).warnings()
+    assert any("for the same number of epochs" in w and "State [training] steps." in w for w in warnings)
+    own = '[models.a]\nsites = ["a"]\ntraining = { ema = 0.9, steps = 50 }\n'
+    unequal = SOUND.replace('[models.a]\nsites = ["a"]\n', own) + "[training]\nsteps = 100\n"
+    assert "H1 compares models that are trained differently: steps, ema." in load(written(tmp_path, unequal)).warnings()
+
+
 @pytest.mark.parametrize("name", ["protocols/real-four-sites.toml", "src/overread/protocols/demo.toml"])
 def test_the_protocols_that_are_shipped_are_sound(name):
     protocol = load(ROOT / name)

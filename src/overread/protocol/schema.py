@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -86,10 +86,14 @@ class Sites(_Section):
 
 
 class ModelSpec(_Section):
-    """A model: its training sites, and its role in hypothesis H1."""
+    """A model: its training sites, its role in hypothesis H1, the largest number of its training images (None = all),
+    and the keys of [training] that are its own.
+    """
 
     sites: tuple[str, ...] = Field(min_length=1)
     role: Literal["pooled", "single", "matched", "other"] = "other"
+    max_images: int | None = Field(default=None, ge=2)
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class LabelPolicy(_Section):
@@ -139,12 +143,14 @@ class Protocol:
     reads: ReadFiles
     training: TrainingConfig
     models: Mapping[str, ModelSpec]
+    trainings: Mapping[str, TrainingConfig]  # of every model: [training] with the keys of its own
     evaluation: EvaluationConfig
     statements: Mapping[str, str]
 
     def resolved(self) -> dict[str, Any]:
         """Return everything that affects a number, including defaults, as JSON values."""
-        return {f.name: _said(getattr(self, f.name)) for f in fields(self) if f.name != "statements"}
+        told = (f.name for f in fields(self) if f.name not in ("statements", "trainings"))
+        return {name: _said(getattr(self, name)) for name in told}
 
     @property
     def hash(self) -> str:
@@ -164,6 +170,15 @@ class Protocol:
             sentences.append(
                 f"{seeds} training seed{'s' * (seeds > 1)}: H1 needs at least {SEEDS_TO_CLAIM} to claim anything."
             )
+        compared = [name for name, m in self.models.items() if m.role in ("pooled", "single")]
+        if len(compared) > 1 and not all(self.trainings[name].steps for name in compared):
+            sentences.append(
+                "H1 compares models that are trained for the same number of epochs: those of one hospital take fewer "
+                "steps, and a gain of pooling may be one of longer training. State [training] steps."
+            )
+        differing = _differing([self.trainings[name] for name in compared])
+        if differing:
+            sentences.append(f"H1 compares models that are trained differently: {', '.join(differing)}.")
         if not (self.governance.approval_number or self.governance.waiver):
             sentences.append("Governance: neither an approval nor a waiver is stated.")
         return sentences
@@ -215,6 +230,15 @@ def _protocol(stated: dict[str, Any], path: Path) -> Protocol:
             )
         except InputError as error:
             problems.append(error)
+    trainings: dict[str, TrainingConfig] = {}
+    for name, model in file.models.items() if "training" in sections else ():
+        own, place = {**file.training, **model.training}, f"models.{name}.training"
+        try:
+            trainings[name] = parse_section(
+                TrainingConfig, own, f"{where} [{place}]", derived=derived["training"], vocabulary=words
+            )
+        except InputError as error:
+            problems += [_moved(p, "training.", f"{where} {place}.") for p in error.problems]
     problems += _crossed(file, where)
     if problems:
         raise InputError.all(problems)
@@ -230,6 +254,7 @@ def _protocol(stated: dict[str, Any], path: Path) -> Protocol:
         sites=file.sites,
         reads=file.reads,
         models=file.models,
+        trainings=trainings,
         statements=file.statements,
         **sections,
     )
@@ -278,11 +303,28 @@ def _crossed(file: _File, where: str) -> list[InputError]:
             problems.append(
                 InputError(f"{where} [models.{name}]", "one site for a single-institution model", f"{len(model.sites)}")
             )
+        if model.role == "matched" and model.max_images is not None:
+            expected = "no max_images, which follows from the largest single-institution model"
+            problems.append(InputError(f"{where} [models.{name}]", expected, f"{model.max_images}"))
     for role in ("pooled", "matched"):
         having = [n for n, m in file.models.items() if m.role == role]
         if len(having) > 1:
             problems.append(InputError(f"{where} [models]", f"one model of role '{role}'", "several", examples=having))
     return problems
+
+
+def _moved(error: InputError, start: str, to: str) -> InputError:
+    """A problem whose place starts in another way."""
+    if not error.where.startswith(start):
+        return error
+    where = to + error.where.removeprefix(start)
+    return InputError(where, error.expected, error.found, examples=error.examples, do=error.do)
+
+
+def _differing(trainings: Sequence[TrainingConfig]) -> list[str]:
+    """The keys of [training] in which these differ."""
+    names = (f.name for f in fields(TrainingConfig) if f.name != "vocabulary")
+    return [n for n in names if any(getattr(t, n) != getattr(trainings[0], n) for t in trainings)]
 
 
 def _source_problems(source: SourceSpec, where: str) -> list[InputError]:

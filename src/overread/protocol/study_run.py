@@ -378,8 +378,8 @@ def _train_seed(study: _Study, name: str, seed: int) -> None:
     from overread.training.model_training import train
 
     model, cohort = study.protocol.models[name], study.folder("cohort")
-    config = replace(study.protocol.training, seed=seed)
-    limit = _largest_single(study) if model.role == "matched" else None
+    config = replace(study.protocol.trainings[name], seed=seed)
+    limit = _largest_single(study) if model.role == "matched" else model.max_images
 
     def told(done: int, total: int, _: str) -> None:
         study.progress(f"train {name}, seed {seed}", done, total)
