@@ -139,6 +139,7 @@ CASES = [
     ("initialisation_file", {"trainings": {"acme": {"config": TRAINING | {"weights": "a.safetensors"}}}},
      {"trainings": {"acme": {"config": TRAINING}}}),
     ("training", {"trainings": {"acme": {"config": TRAINING}}}, {"trainings": {"acme": {}}}),
+    ("training_loss", {"trainings": {"acme": {"config": TRAINING}}}, {"trainings": {"acme": {}}}),
     ("early_stopping", {"trainings": {"acme": {"config": TRAINING | {"patience": 5}}}},
      {"trainings": {"acme": {"config": TRAINING}}}),
     ("training_uncertain", {"trainings": {"acme": {"config": TRAINING | {"uncertain": {"*": "ignore"}}}}},
@@ -247,6 +248,8 @@ def test_each_distinct_training_has_sentences_of_its_own():
     text = fact_sentences(data(trainings=trainings), "Models", "optimiser")
     assert text.count("AdamW") == 2
     assert "“a” and “b”: AdamW" in text
+    loss = fact_sentences(data(trainings=trainings), "Models", "loss")
+    assert loss.startswith("Training of “a”, “b” and “c” minimised")  # said once, where only the length differs
     assert "“c”: AdamW" in text
 
 

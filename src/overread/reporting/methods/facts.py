@@ -155,10 +155,10 @@ def _training_facts(data: ReportData, config: Mapping[str, Any]) -> Iterator[tup
         yield ("initialisation_imagenet" if weights else "initialisation_random"), {}
     else:
         yield "initialisation_file", {"weights": str(weights)}
+    yield "training_loss", {"cap": config.get("positive_weight_cap", "no limit")}
     yield (
         "training",
         {
-            "cap": config.get("positive_weight_cap", "no limit"),
             "rate": f"{config.get('learning_rate')}",
             "batch": f"{config.get('batch_size')}",
             "length": f"{config['steps']} steps" if config.get("steps") else f"at most {config['epochs']} epochs",
