@@ -203,7 +203,8 @@ def test_means_over_different_findings_are_not_set_against_each_other(evidence_f
     rows += [row("auc_difference", 0.064, 0.01, 0.2, note=over(2), **less, **more)]
     _, page = page_of(evidence_folder, rows)
     assert (
-        "acme minus beta (at each hospital over the findings evaluable there) runs from +0.064 to +0.097" in page.more
+        "acme minus beta (at each hospital over the findings evaluable there) runs from +0.064 at elm to +0.097 in the"
+        in page.more
     )
 
 

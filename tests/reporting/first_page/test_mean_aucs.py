@@ -46,6 +46,15 @@ def test_the_rates_at_a_given_threshold_are_on_the_page_and_in_the_answer(eviden
     )
 
 
+def test_a_mean_rate_over_one_finding_is_called_the_rate_for_it(evidence_folder):
+    one = codes.notes(over(1), codes.note("threshold_given", source="t.csv"))
+    evidence = read_evidence(evidence_folder([*auc(over(3)), *rates("operating_point=published", one)]), {})
+    assert leading_page(evidence).more == (
+        "At given thresholds “published”, the sensitivity for edema is 0.726 (95% interval 0.676 to 0.776) for acme "
+        "and the specificity is 0.900 (0.850 to 0.950) for acme."
+    )
+
+
 def test_given_thresholds_go_before_fitted_ones(evidence_folder):
     both = [*rates("operating_point=spec90", over(3)), *rates("operating_point=published", GIVEN)]
     page = leading_page(read_evidence(evidence_folder([*auc(over(3)), *both]), {}))

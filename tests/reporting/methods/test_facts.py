@@ -243,6 +243,13 @@ def test_every_fact_that_a_sentence_needs_has_a_cause_here():
     assert {f for s in all_sentences() for f in s.facts} == {name for name, *_ in CASES}
 
 
+def test_a_reader_read_all_cases_that_have_a_read_also_those_that_no_model_scored():
+    read = {"analysis": "readers", "arm": "unaided", "rater": "r1", "contrast": "", "finding": "edema", "n_cases": 2}
+    joined = cases("a", "b", "c").with_columns(rater=pl.lit("r1"), arm=pl.lit("unaided"), finding=pl.lit("edema"))
+    (design,) = study_facts(data(estimates=rows(read), joined=joined))["readers_design"]
+    assert design == {"readers": 1, "cases": 3, "each": ""}
+
+
 def test_each_distinct_training_has_sentences_of_its_own():
     trainings = {"a": {"config": TRAINING}, "b": {"config": TRAINING}, "c": {"config": TRAINING | {"epochs": 9}}}
     text = fact_sentences(data(trainings=trainings), "Models", "optimiser")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import polars as pl
 
+from overread import codes
 from overread.reporting.blocks import Paragraph
 from overread.reporting.checklists.data_answers import missing
 from overread.reporting.methods.methods_section import compose_methods
 from overread.reporting.report_data import read_evidence
 from overread.reporting.sections.model_results.operating_section import operating
-from overread.reporting.sections.section_answers import account, decision, references
+from overread.reporting.sections.section_answers import account, decision, drop, matrix, references
 from tests.reporting.first_page.test_leading_question import joined, row
 from tests.reporting.first_page.test_study_limits import line
+
+ELM = "external:elm"
 
 
 def test_graded_reads_without_a_call_are_no_exclusion(evidence_folder):
@@ -57,6 +60,21 @@ def test_net_benefit_is_told_against_treating_nobody_and_everybody(evidence_fold
         "treating nobody for 2 and above that of treating everybody as well for 1 of 3 findings; it lies below that of "
         "treating nobody for 1."
     )
+
+
+def test_a_mean_over_one_finding_is_called_the_auc_for_it_and_others_are_told_apart(evidence_folder):
+    one, two = (codes.note("mean_over_findings", n=n, findings=("edema", "mass")[:n]) for n in (1, 2))
+    rows = [row("auc", 0.8, 0.7, 0.9, finding=f, population=p) for f in ("edema", "mass") for p in ("internal", ELM)]
+    less = {"analysis": "drop", "contrast": f"population:{ELM}"}
+    rows.append(row("auc_drop", 0.043, -0.037, 0.123, note=one, **less))
+    sites = {"analysis": "matrix", "subgroup": "site"}
+    for value, note, site in ((0.76, two, "elm"), (0.9, one, "ash")):
+        rows.append(row("auc", value, value - 0.1, value + 0.1, note=note, level=site, **sites))
+    evidence = read_evidence(evidence_folder(rows), {})
+    assert drop(evidence) == (
+        "Internal minus external AUC for edema of acme: +0.043 (95% interval −0.037 to +0.123) at elm."
+    )
+    assert matrix(evidence).startswith("The AUC (at each hospital over the findings evaluable there) runs from 0.760 (")
 
 
 def test_predictive_values_of_a_weighted_sample_are_not_at_the_prevalence_of_the_test_set(evidence_folder):

@@ -7,6 +7,7 @@ import polars as pl
 from overread import codes
 from overread.reporting.checklists import reader_answers
 from overread.reporting.checklists.guideline_items import Found
+from overread.reporting.first_page.mean_aucs import over_own_findings
 from overread.reporting.number_format import count, interval, listed, plural
 from overread.reporting.report_data import (
     GAP_METRICS,
@@ -85,9 +86,10 @@ def sites_compared(evidence: ReportData) -> Found | None:
     known = sites.filter(pl.col("estimate").is_not_nan())
     if known.height > 1:
         best, worst = known.sort("estimate").row(-1, named=True), known.sort("estimate").row(0, named=True)
+        own = over_own_findings(known.to_dicts())
         return Found(
             "matrix",
-            f"Mean AUC by site, from {_said(worst)} at {worst['level']} to {_said(best)} at "
+            f"Mean AUC by site{own}, from {_said(worst)} at {worst['level']} to {_said(best)} at "
             f"{best['level']}; {known.height} sites.",
         )
     said = _headline(evidence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from overread.reporting.blocks import Table
 from overread.reporting.estimate_cells import known, mean_of
@@ -250,13 +250,16 @@ def _beside(means: ModelMeans, ranked: Sequence[str], populations: Sequence[str]
     above, below = (sum(side(r) == s for r in rows.values()) for s in (1, -1))
     low, high = (f(rows.values(), key=lambda r: number(r["estimate"])) for f in (min, max))
     if len(rows) == 1:
-        place, row = next(iter(rows.items()))
-        return f"{ranked[0]} minus {ranked[1]}: {spelled(row, signed=True)} at {hospital(place)}."
+        where, row = next(iter(rows.items()))
+        return f"{ranked[0]} minus {ranked[1]}: {spelled(row, signed=True)} {place(where)}."
     own = over_own_findings(rows.values())
+    ends = [
+        f"{fixed(end['estimate'], signed=True)} {next(place(p) for p, r in rows.items() if r is end)}"
+        for end in (low, high)
+    ]
     return (
-        f"{ranked[0]} minus {ranked[1]}{own} runs from {fixed(low['estimate'], signed=True)} to "
-        f"{fixed(high['estimate'], signed=True)}; the whole interval lies above 0 in {above or 'none'} and below 0 in "
-        f"{below or 'none'} of {len(rows)}."
+        f"{ranked[0]} minus {ranked[1]}{own} runs from {ends[0]} to {ends[1]}; the whole interval lies above 0 in "
+        f"{above or 'none'} and below 0 in {below or 'none'} of {len(rows)}."
     )
 
 
@@ -277,16 +280,25 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
         alone = rate.shared(raters, population)
         rows = {r: rate.each[r, population, alone] if alone else rate.rows[r, population] for r in raters}
         over, each = _over(rows, most)
+        lone = "" if alone else _only_finding(rows.values())
         values = [f"{spelled(row, level=not i and not said)}{each[r]}" for i, (r, row) in enumerate(rows.items())]
         texts = [f"{value} for {r}" for value, r in zip(values, rows, strict=True)]
         name = f" for {means.evidence.heading(alone).lower()}"
         only = f"{name}, the only finding for which {'both' if len(raters) == 2 else 'all'} have it," if alone else ""
-        only = (only or (f" for {in_words(means.title)}" if means.title else "")) if not said else ""
-        mean = "mean " if means.finding == MEAN and not alone else ""
+        title = lone or means.title
+        only = (only or (f" for {in_words(title)}" if title else "")) if not said else ""
+        mean = "mean " if means.finding == MEAN and not alone and not lone else ""
+        over = "" if lone else over
         none = f" (none for {listed(without)})" if without else ""
         said.append(f"the {mean}{rate.metric}{over}{only} is {listed(texts)}{none}")
     where = f"{place} and at {shown[0].where}" if place else shown[0].where
     return f"{'In' if place.startswith('the ') else 'At'} {where}, {listed(said)}." if said else ""
+
+
+def _only_finding(rows: Iterable[Row]) -> str:
+    """The finding of means that are all over the same single one; else ""."""
+    sets = {over.findings for row in rows if (over := mean_of(row))}
+    return next(iter(sets))[0] if len(sets) == 1 and len(next(iter(sets))) == 1 else ""
 
 
 def _over(rows: Mapping[str, Row], most: int) -> tuple[str, dict[str, str]]:

@@ -63,7 +63,8 @@ def facts_of_reads(data: ReportData) -> Iterator[tuple[str, Parameters]]:
     reads = rows.filter(pl.col("analysis") == "readers")
     single = reads.filter(pl.col("arm") != "model", ~pl.col("rater").is_in(["", _READERS]), pl.col("contrast") == "")
     if single.height:
-        most = single["n_cases"].max()
+        read = data.joined.filter(pl.col("arm") != "model").group_by("rater", "arm", "finding")
+        most = read.agg(pl.col("case_id").n_unique())["case_id"].max() or single["n_cases"].max()
         rated = single.filter(pl.col("finding") != "")  # sittings are of no finding
         named = (("for a finding", "finding"), ("in an arm", "arm"))
         each = [f" {of}" for of, column in named if rated[column].n_unique() > 1]

@@ -10,10 +10,10 @@ import polars as pl
 
 from overread import codes
 from overread.reporting.blocks import Section
-from overread.reporting.estimate_cells import codes_of, known
+from overread.reporting.estimate_cells import codes_of, known, mean_of
 from overread.reporting.first_page.decision_question import decision_rows, paired_rates
 from overread.reporting.first_page.first_page_parts import bounded, hospital, place, side, spelled
-from overread.reporting.first_page.mean_aucs import mean_rates, model_means
+from overread.reporting.first_page.mean_aucs import mean_rates, model_means, over_own_findings
 from overread.reporting.number_format import capital, count, fixed, listed, number, plural
 from overread.reporting.report_data import (
     MEAN,
@@ -31,7 +31,7 @@ from overread.reporting.sections.reader_results.arm_pairs import leading_pair, m
 from overread.reporting.sections.reader_results.given_decisions import decisions_sentence
 from overread.reporting.sections.reader_results.graded_areas import graded_sentence
 from overread.reporting.sections.reader_results.model_sentences import without_intervals
-from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence
+from overread.reporting.sections.reader_results.reader_titles import READERS, arms, in_sentence, in_words
 from overread.tables import counted
 
 
@@ -201,7 +201,15 @@ def comparison(evidence: ReportData) -> str:
     alpha = error_rate(tested)
     clear = sum(number(r["p_adjusted"]) < alpha for r in tested)
     rest = f"; Holm-adjusted P below {alpha:g} for {clear} of {plural(len(tested), 'finding')}" if tested else ""
-    return f"{first} minus {second}{_at(evidence)}: {spelled(row, signed=True)} in {means.name()}{rest}."
+    name = _name_of_means([row], means.name())
+    return f"{first} minus {second}{_at(evidence)}: {spelled(row, signed=True)} in {name}{rest}."
+
+
+def _name_of_means(rows: Sequence[Row | None], name: str = "mean AUC") -> str:
+    """What means are called: those over one and the same finding are the AUC for it."""
+    sets = {over.findings for r in rows if r is not None and (over := mean_of(r))}
+    only = next(iter(sets)) if len(sets) == 1 else ()
+    return f"AUC for {in_words(only[0])}" if len(only) == 1 else f"{name}{over_own_findings(rows)}"
 
 
 def _article(name: str) -> str:
@@ -287,7 +295,7 @@ def drop(evidence: ReportData) -> str:
         for i, r in enumerate(rows[:3])
     ]
     rest = f" and less at {plural(len(rows) - 3, 'other hospital')}" if len(rows) > 3 else ""
-    mean = "mean AUC" if finding == MEAN else "AUC"
+    mean = _name_of_means(rows) if finding == MEAN else "AUC"
     return f"Internal minus external {mean} of {evidence.cast.lead}: {listed(texts)}{rest}."
 
 
@@ -315,7 +323,8 @@ def matrix(evidence: ReportData) -> str:
         return "No AUC could be computed."
     low, high = _ends(rows)
     lowest, highest = (f"{row['rater']} at {row['level']}" for row in (low, high))
-    return f"The AUC runs from {spelled(low)}, {lowest}, to {spelled(high, level=False)}, {highest}."
+    own = over_own_findings(rows)
+    return f"The AUC{own} runs from {spelled(low)}, {lowest}, to {spelled(high, level=False)}, {highest}."
 
 
 def not_computed(evidence: ReportData) -> str:
