@@ -131,10 +131,21 @@ def model_means(evidence: ReportData) -> ModelMeans:
     )
 
 
+def findings_of_means(rows: Iterable[Row | None]) -> set[tuple[str, ...]]:
+    """The findings that means are over, each set of them once."""
+    return {over.findings for r in rows if r is not None and (over := mean_of(r))}
+
+
+def only_finding(rows: Iterable[Row | None]) -> str:
+    """The finding of means that are all over the same single one; else ""."""
+    sets = findings_of_means(rows)
+    only = next(iter(sets)) if len(sets) == 1 else ()
+    return only[0] if len(only) == 1 else ""
+
+
 def over_own_findings(rows: Iterable[Row | None]) -> str:
     """That means at several hospitals are over different findings; "" where they are over the same ones."""
-    sets = {over.findings for r in rows if r is not None and (over := mean_of(r))}
-    return " (at each hospital over the findings evaluable there)" if len(sets) > 1 else ""
+    return " (at each hospital over the findings evaluable there)" if len(findings_of_means(rows)) > 1 else ""
 
 
 def no_mean_line(evidence: ReportData, finding: str) -> str:
@@ -186,8 +197,8 @@ class MeanRate:
 
     def shared(self, raters: Sequence[str], population: str) -> str:
         """The only finding that these models share, where their means are not over the same findings; else ""."""
-        means = [mean_of(self.rows[r, population]) for r in raters]
-        if len({mean.findings for mean in means if mean}) < 2:
+        means = [self.rows[r, population] for r in raters]
+        if len(findings_of_means(means)) < 2:
             return ""
         own = [{f for (q, p, f), row in self.each.items() if (q, p) == (r, population) and known(row)} for r in raters]
         common = set.intersection(*own) - {MEAN}

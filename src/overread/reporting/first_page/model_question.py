@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from overread.reporting.blocks import Table
 from overread.reporting.estimate_cells import known, mean_of
@@ -34,6 +34,7 @@ from overread.reporting.first_page.mean_aucs import (
     mean_rates,
     model_means,
     no_mean_line,
+    only_finding,
     over_own_findings,
 )
 from overread.reporting.group_rows import GroupRows
@@ -280,7 +281,7 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
         alone = rate.shared(raters, population)
         rows = {r: rate.each[r, population, alone] if alone else rate.rows[r, population] for r in raters}
         over, each = _over(rows, most)
-        lone = "" if alone else _only_finding(rows.values())
+        lone = "" if alone else only_finding(rows.values())
         values = [f"{spelled(row, level=not i and not said)}{each[r]}" for i, (r, row) in enumerate(rows.items())]
         texts = [f"{value} for {r}" for value, r in zip(values, rows, strict=True)]
         name = f" for {means.evidence.heading(alone).lower()}"
@@ -293,12 +294,6 @@ def _at_threshold(means: ModelMeans, ranked: Sequence[str], population: str, pla
         said.append(f"the {mean}{rate.metric}{over}{only} is {listed(texts)}{none}")
     where = f"{place} and at {shown[0].where}" if place else shown[0].where
     return f"{'In' if place.startswith('the ') else 'At'} {where}, {listed(said)}." if said else ""
-
-
-def _only_finding(rows: Iterable[Row]) -> str:
-    """The finding of means that are all over the same single one; else ""."""
-    sets = {over.findings for row in rows if (over := mean_of(row))}
-    return next(iter(sets))[0] if len(sets) == 1 and len(next(iter(sets))) == 1 else ""
 
 
 def _over(rows: Mapping[str, Row], most: int) -> tuple[str, dict[str, str]]:

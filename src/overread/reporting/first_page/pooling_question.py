@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
-
 from overread.reporting.blocks import Cell, Facts, Figure, Table, heads
 from overread.reporting.estimate_cells import known
 from overread.reporting.figures.drawing_style import series_style
@@ -23,7 +21,7 @@ from overread.reporting.first_page.first_page_parts import (
     side,
     spelled,
 )
-from overread.reporting.first_page.mean_aucs import ModelMeans, model_means, over_own_findings
+from overread.reporting.first_page.mean_aucs import ModelMeans, case_sites, model_means, over_own_findings
 from overread.reporting.number_format import count, fixed, listed, number, plural
 from overread.reporting.report_data import MEAN, ReportData, Row, by, contrast_of, in_order, overall, pick
 
@@ -73,8 +71,7 @@ def _internal(evidence: ReportData) -> str:
     """Whose patients the internal test has, as far as it is known where the models were trained."""
     if evidence.cast.trained:
         return "Internal test: patients of the hospitals that the model was trained on."
-    inside = evidence.joined.filter(pl.col("population") == "internal")
-    tested = inside["site"].drop_nulls().unique().sort().to_list() if "site" in inside.columns else []
+    tested = case_sites(evidence, population="internal")
     stated = {str(site) for site in evidence.cast.roles.get("single", {}).values()}
     if not tested:
         return "Internal test: patients whose hospital is not stated."

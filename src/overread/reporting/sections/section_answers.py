@@ -10,10 +10,10 @@ import polars as pl
 
 from overread import codes
 from overread.reporting.blocks import Section
-from overread.reporting.estimate_cells import codes_of, known, mean_of
+from overread.reporting.estimate_cells import codes_of, known
 from overread.reporting.first_page.decision_question import decision_rows, paired_rates
 from overread.reporting.first_page.first_page_parts import bounded, hospital, place, side, spelled
-from overread.reporting.first_page.mean_aucs import mean_rates, model_means, over_own_findings
+from overread.reporting.first_page.mean_aucs import mean_rates, model_means, only_finding, over_own_findings
 from overread.reporting.number_format import capital, count, fixed, listed, number, plural
 from overread.reporting.report_data import (
     MEAN,
@@ -207,9 +207,8 @@ def comparison(evidence: ReportData) -> str:
 
 def _name_of_means(rows: Sequence[Row | None], name: str = "mean AUC") -> str:
     """What means are called: those over one and the same finding are the AUC for it."""
-    sets = {over.findings for r in rows if r is not None and (over := mean_of(r))}
-    only = next(iter(sets)) if len(sets) == 1 else ()
-    return f"AUC for {in_words(only[0])}" if len(only) == 1 else f"{name}{over_own_findings(rows)}"
+    only = only_finding(rows)
+    return f"AUC for {in_words(only)}" if only else f"{name}{over_own_findings(rows)}"
 
 
 def _article(name: str) -> str:
